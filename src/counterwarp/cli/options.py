@@ -1,0 +1,43 @@
+"""Options shared by the commands, and options generated from the settings dataclasses."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+output_folder = click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the outputs."
+)
+seed = click.option("--seed", type=int, required=True, help="Seed of every random choice.")
+device = click.option("--device", type=click.Choice(["cpu", "cuda"]), required=True, help="Where to compute.")
+fold = click.option("--fold", type=int, required=True, help="Index of the held-out fold, from 0.")
+cohort = click.option("--cohort", type=existing_folder, required=True, help="Packed cohort (see pack-cohort).")
+
+
+def settings_options(settings_class: type) -> Callable:
+    """Give a command one option per field of a settings dataclass; it receives the instance as ``settings``."""
+
+    def decorate(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def with_settings(**arguments: Any) -> Any:
+            values = {f.name: arguments.pop(f.name) for f in fields(settings_class)}
+            return command(settings=settings_class(**values), **arguments)
+
+        hints = get_type_hints(settings_class)
+        wrapped: Callable = with_settings
+        for f in reversed(fields(settings_class)):
+            flag = "--" + f.name.replace("_", "-")
+            kind = click.Choice(f.metadata["choices"]) if "choices" in f.metadata else hints[f.name]
+            wrapped = click.option(
+                flag, f.name, type=kind, default=f.default, show_default=True, help=f.metadata["help"]
+            )(wrapped)
+        return wrapped
+
+    return decorate

@@ -1,0 +1,84 @@
+"""Grids and coordinate frames. Inside the package every point and vector is RAS+ mm; this module alone
+converts to and from ITK's LPS+ mm (transform files, displacement fields)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular voxel grid in RAS+ mm.
+
+    ``shape`` is in voxels; ``affine`` (4, 4) maps voxel indices to RAS+ mm.
+    """
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Voxel edge lengths, mm."""
+        return tuple(float(s) for s in np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    def points(self) -> np.ndarray:
+        """World coordinates of all voxel centres, (X, Y, Z, 3), RAS+ mm."""
+        voxels = np.stack(np.meshgrid(*(np.arange(n) for n in self.shape), indexing="ij"), axis=-1)
+        return apply_affine(self.affine, voxels)
+
+
+def axis_aligned_grid(lower: np.ndarray, upper: np.ndarray, resolution: float, multiple: int = 8) -> Grid:
+    """An isotropic RAS+ grid that covers a box, its sides rounded up to a multiple of voxels.
+
+    Parameters
+    ----------
+    lower, upper : (3,) RAS+ mm
+        Corners of the box that voxel centres must cover.
+    resolution : float
+        Voxel edge, mm.
+    multiple : int
+        Every side has a multiple of this many voxels (networks halve the grid several times).
+    """
+    lower, upper = np.asarray(lower, float), np.asarray(upper, float)
+    needed = np.ceil((upper - lower) / resolution + 1)
+    shape = (np.ceil(needed / multiple) * multiple).astype(int)
+    affine = np.diag([resolution, resolution, resolution, 1.0])
+    affine[:3, 3] = (lower + upper) / 2 - (shape - 1) * resolution / 2
+    return Grid(tuple(int(n) for n in shape), affine)
+
+
+def apply_affine(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points (..., 3) by a (4, 4) affine."""
+    return points @ affine[:3, :3].T + affine[:3, 3]
+
+
+def read_itk_affine(path: str | Path) -> np.ndarray:
+    """Read an ITK affine transform file as a (4, 4) RAS+ mm matrix.
+
+    The matrix maps points of the fixed image (the output space of a resampling) to points of the moving image,
+    as ITK and ANTs define it.
+    """
+    transform = sitk.AffineTransform(sitk.ReadTransform(str(path)))
+    lps = np.eye(4)
+    lps[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
+    centre = np.array(transform.GetCenter())
+    lps[:3, 3] = np.array(transform.GetTranslation()) + centre - lps[:3, :3] @ centre
+    return LPS_FROM_RAS @ lps @ LPS_FROM_RAS
+
+
+def write_itk_affine(path: str | Path, ras: np.ndarray) -> None:
+    """Write a (4, 4) RAS+ mm fixed-to-moving matrix as an ITK affine transform file (LPS+ mm)."""
+    lps = LPS_FROM_RAS @ ras @ LPS_FROM_RAS
+    transform = sitk.AffineTransform(lps[:3, :3].flatten().tolist(), lps[:3, 3].tolist())
+    sitk.WriteTransform(transform, str(path))
+
+
+def itk_displacement(displacement: np.ndarray) -> np.ndarray:
+    """Swap a displacement field (..., 3) between RAS+ mm and ITK's LPS+ mm (the same flip both ways)."""
+    return displacement * np.array([-1.0, -1.0, 1.0], dtype=displacement.dtype)

@@ -1,0 +1,56 @@
+"""Reading and writing NIfTI: this module alone touches image files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from counterwarp.core.geometry import Grid, itk_displacement
+
+
+def load(path: str | Path) -> tuple[np.ndarray, Grid]:
+    """Read one 3-D image as float32 (X, Y, Z) with its grid (RAS+ mm)."""
+    image = nib.load(str(path))
+    data = np.asarray(image.dataobj, dtype=np.float32)
+    return data, Grid(data.shape[:3], np.asarray(image.affine, float))
+
+
+def save(path: str | Path, data: np.ndarray, grid: Grid, sidecar: dict[str, Any] | None = None) -> None:
+    """Write an array (X, Y, Z) on a grid as NIfTI with equal qform and sform; with ``sidecar``, its JSON beside it."""
+    image = nib.Nifti1Image(data, grid.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(grid.affine, code="mni" if "space-MNI152" in Path(path).name else "scanner")
+    image.set_qform(grid.affine, code="mni" if "space-MNI152" in Path(path).name else "scanner")
+    _write(image, Path(path), sidecar)
+
+
+def save_displacement(
+    path: str | Path, displacement: np.ndarray, grid: Grid, sidecar: dict[str, Any] | None = None
+) -> None:
+    """Write a displacement field as an ITK/ANTs warp.
+
+    Parameters
+    ----------
+    displacement : (X, Y, Z, 3), RAS+ mm
+        Points from the fixed (output) to the moving (input) image, as ITK resamples: out(p) = in(p + u(p)).
+        The file holds it as (X, Y, Z, 1, 3), LPS+ mm, NIfTI vector intent.
+    """
+    data = itk_displacement(displacement.astype(np.float32))[:, :, :, None, :]
+    image = nib.Nifti1Image(data, grid.affine)
+    image.header.set_intent("vector")
+    image.header.set_xyzt_units("mm")
+    image.set_sform(grid.affine, code="mni")
+    image.set_qform(grid.affine, code="mni")
+    _write(image, Path(path), sidecar)
+
+
+def _write(image: nib.Nifti1Image, path: Path, sidecar: dict[str, Any] | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image, str(path))
+    if sidecar is not None:
+        sidecar_path = path.with_name(path.name.split(".")[0] + ".json")
+        sidecar_path.write_text(json.dumps(sidecar, indent=2) + "\n")

@@ -1,0 +1,74 @@
+"""File names: BIDS-Derivatives for everything that belongs to a scan, one place for all of them."""
+
+from __future__ import annotations
+
+SPACE = "MNI152"
+DIRECTIONS = ("inject", "remove")
+
+
+def scan_file(scan_id: str, suffix: str, desc: str | None = None, space: str | None = None) -> str:
+    """Name of a file of one scan, e.g. ``sub-01_space-MNI152_desc-preproc_T1w.nii.gz``.
+
+    ``scan_id`` holds the entities sub[, ses][, run]; ``suffix`` includes the extension when it is not .nii.gz.
+    """
+    entities = [scan_id]
+    if space:
+        entities.append(f"space-{space}")
+    if desc:
+        entities.append(f"desc-{desc}")
+    return "_".join([*entities, suffix if "." in suffix else f"{suffix}.nii.gz"])
+
+
+def native_t1w(scan_id: str) -> str:
+    """Bias-corrected T1w on the scan's own grid."""
+    return scan_file(scan_id, "T1w", desc="n4")
+
+
+def native_mask(scan_id: str) -> str:
+    """Brain mask on the scan's own grid."""
+    return scan_file(scan_id, "mask", desc="brain")
+
+
+def aligned_t1w(scan_id: str) -> str:
+    """Skull-stripped, z-scored T1w on the network grid in MNI152 space."""
+    return scan_file(scan_id, "T1w", desc="preproc", space=SPACE)
+
+
+def aligned_mask(scan_id: str) -> str:
+    """Brain mask on the network grid in MNI152 space."""
+    return scan_file(scan_id, "mask", desc="brain", space=SPACE)
+
+
+def affine(scan_id: str) -> str:
+    """ITK affine that resamples the T1w into MNI152 space (maps MNI152 points to T1w points)."""
+    return f"{scan_id}_from-T1w_to-{SPACE}_mode-image_xfm.mat"
+
+
+def log_jacobian(scan_id: str, direction: str) -> str:
+    """log det of the tissue's own volume change under inject or remove; negative = loses volume."""
+    return scan_file(scan_id, "logjacobian", desc=direction, space=SPACE)
+
+
+def simulated_t1w(scan_id: str, direction: str) -> str:
+    """The counterfactual scan."""
+    return scan_file(scan_id, "T1w", desc=direction, space=SPACE)
+
+
+def warp(scan_id: str, direction: str) -> str:
+    """ITK displacement field (LPS+ mm) that resamples the aligned T1w into the counterfactual."""
+    return scan_file(scan_id, "warp", desc=direction, space=SPACE)
+
+
+def saliency(scan_id: str, method: str) -> str:
+    """Attribution map of a baseline method, logits per unit of z-scored intensity."""
+    return scan_file(scan_id, "saliency", desc=method, space=SPACE)
+
+
+def truth_log_jacobian(scan_id: str, direction: str) -> str:
+    """Planted log-Jacobian on the scan's own grid (simulated cohorts only)."""
+    return scan_file(scan_id, "logjacobian", desc=direction)
+
+
+def group_map(name: str, suffix: str = "logjacobian") -> str:
+    """Map over participants, e.g. ``space-MNI152_desc-injectControl_logjacobian.nii.gz``."""
+    return f"space-{SPACE}_desc-{name}_{suffix}.nii.gz"
