@@ -20,6 +20,10 @@ device = click.option("--device", type=click.Choice(["cpu", "cuda"]), required=T
 fold = click.option("--fold", type=int, required=True, help="Index of the held-out fold, from 0.")
 cohort = click.option("--cohort", type=existing_folder, required=True, help="Packed cohort (see pack-cohort).")
 
+classifier = click.option(
+    "--classifier", type=existing_folder, required=True, help="Output of train-classifier for the same fold."
+)
+
 
 def settings_options(settings_class: type) -> Callable:
     """Give a command one option per field of a settings dataclass; it receives the instance as ``settings``."""

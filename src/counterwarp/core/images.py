@@ -14,7 +14,7 @@ from counterwarp.core.geometry import Grid, itk_displacement
 
 def load(path: str | Path) -> tuple[np.ndarray, Grid]:
     """Read one 3-D image as float32 (X, Y, Z) with its grid (RAS+ mm)."""
-    image = nib.load(str(path))
+    image = nib.Nifti1Image.from_filename(str(path))
     data = np.asarray(image.dataobj, dtype=np.float32)
     return data, Grid(data.shape[:3], np.asarray(image.affine, float))
 

@@ -1,0 +1,26 @@
+"""``counterwarp train-classifier``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from counterwarp.cli import options
+from counterwarp.core.settings import ClassifierSettings
+
+
+@click.command()
+@options.cohort
+@options.fold
+@options.seed
+@options.device
+@options.output_folder
+@options.settings_options(ClassifierSettings)
+def train_classifier(
+    cohort: Path, fold: int, seed: int, device: str, output: Path, settings: ClassifierSettings
+) -> None:
+    """Train the case/control classifier on every fold but one."""
+    from counterwarp.stages import train_classifier as stage
+
+    stage.train_classifier(cohort, fold, seed, device, output, settings)

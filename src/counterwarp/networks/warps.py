@@ -1,0 +1,95 @@
+"""Warps as tensors. Fields are pull-backs in mm along the array axes (RAS+ on the network grid), channel first:
+out(p) = in(p + u(p)). Works in 2-D and 3-D; D is the number of spatial axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SQUARINGS = 5
+
+
+def identity_grid(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Sampling positions of the identity, (1, *shape, D), in grid_sample's order (last axis first) and [-1, 1]."""
+    axes = [torch.linspace(-1, 1, n, device=like.device, dtype=like.dtype) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1)[None]
+
+
+def resample(image: Tensor, displacement: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Pull an image back through a displacement field, linearly; the border value continues outside.
+
+    Parameters
+    ----------
+    image : Tensor, (B, C, *shape)
+    displacement : Tensor, (B, D, *shape), mm
+    spacing : D floats, mm per voxel
+
+    Returns
+    -------
+    Tensor, (B, C, *shape): image(p + displacement(p)).
+    """
+    shape = image.shape[2:]
+    scale = torch.tensor(
+        [2.0 / (s * max(n - 1, 1)) for n, s in zip(shape, spacing, strict=True)],
+        device=image.device,
+        dtype=displacement.dtype,
+    )
+    offset = (displacement.movedim(1, -1) * scale).flip(-1)
+    positions = identity_grid(shape, displacement) + offset
+    return F.grid_sample(image, positions.to(image.dtype), align_corners=True, padding_mode="border")
+
+
+def compose(outer: Tensor, inner: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Displacement of (id + outer) o (id + inner), (B, D, *shape), mm: resampling by ``outer`` and then ``inner``."""
+    return inner + resample(outer, inner, spacing)
+
+
+def exponentiate(velocity: Tensor, spacing: Sequence[float], squarings: int = SQUARINGS) -> Tensor:
+    """Displacement of exp(velocity) by scaling and squaring (Arsigny et al., MICCAI 2006).
+
+    ``velocity`` (B, D, *shape) is a stationary velocity field in mm; exp(-velocity) is the inverse warp and
+    exp(t velocity), t in [0, 1], the path from the identity.
+    """
+    displacement = velocity / 2**squarings
+    for _ in range(squarings):
+        displacement = compose(displacement, displacement, spacing)
+    return displacement
+
+
+def displacement_gradient(displacement: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Spatial derivatives by central differences, (B, D, D, *shape): [:, i, j] = d u_i / d p_j (mm per mm)."""
+    axes = tuple(range(2, displacement.ndim))
+    return torch.stack(torch.gradient(displacement, spacing=list(spacing), dim=axes), dim=2)
+
+
+def jacobian_determinant(displacement: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Local volume ratio of p -> p + u(p): above 1 the map expands, below 0 it folds.
+
+    Parameters
+    ----------
+    displacement : Tensor, (B, D, *shape), mm
+    spacing : D floats, mm per voxel
+
+    Returns
+    -------
+    Tensor, (B, *shape), dimensionless.
+    """
+    gradient = displacement_gradient(displacement, spacing)
+    dimensions = gradient.shape[1]
+    identity = torch.eye(dimensions, device=gradient.device, dtype=gradient.dtype)
+    matrix = gradient.movedim((1, 2), (-2, -1)) + identity
+    if dimensions == 2:
+        return matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0]
+    return (matrix[..., 0, :] * torch.linalg.cross(matrix[..., 1, :], matrix[..., 2, :])).sum(-1)
+
+
+def tissue_log_jacobian(velocity: Tensor, spacing: Sequence[float], squarings: int = SQUARINGS) -> Tensor:
+    """log volume change of each piece of the original tissue when the image is resampled by exp(velocity).
+
+    The tissue at q moves to phi^-1(q) with phi = exp(velocity), so this is log det D exp(-velocity) at q:
+    negative = this tissue loses volume. Shape (B, *shape); where the warp folds the logarithm is NaN.
+    """
+    return jacobian_determinant(exponentiate(-velocity, spacing, squarings), spacing).log()

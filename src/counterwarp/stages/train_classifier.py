@@ -1,0 +1,30 @@
+"""Stage TRAIN_CLASSIFIER: the case/control classifier of one fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sklearn.metrics import roc_auc_score
+
+from counterwarp.cohort.store import CohortStore
+from counterwarp.core.provenance import stage_record
+from counterwarp.core.settings import ClassifierSettings
+from counterwarp.networks.classifier import save_classifier
+from counterwarp.training.classifier import fit_classifier, logit_gap
+
+
+def train_classifier(
+    cohort: Path, fold: int, seed: int, device: str, output: Path, settings: ClassifierSettings
+) -> None:
+    """Train outside one fold; write weights, predictions of every scan, history and the record."""
+    output.mkdir(parents=True, exist_ok=True)
+    inputs = {"cohort": cohort, "fold": fold, "seed": seed, "device": device}
+    with stage_record(output / "classifier.json", "train_classifier", settings, **inputs) as record:
+        store = CohortStore(cohort)
+        classifier, predictions = fit_classifier(store, fold, seed, device, settings, output / "history.csv")
+        save_classifier(classifier, output, width=settings.width, dropout=settings.dropout)
+        predictions.to_csv(output / "predictions.csv", index=False)
+        record["logit_gap"] = logit_gap(predictions)
+        record["auc"] = {
+            split: float(roc_auc_score(rows["is_case"], rows["logit"])) for split, rows in predictions.groupby("split")
+        }

@@ -1,0 +1,48 @@
+"""Stage TRAIN_SIMULATOR: the coupled inject/remove simulator of one fold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from counterwarp.cohort.store import CohortStore
+from counterwarp.core.errors import InputError
+from counterwarp.core.provenance import stage_record
+from counterwarp.core.settings import SimulatorSettings
+from counterwarp.networks.classifier import load_classifier
+from counterwarp.networks.simulator import save_simulator
+from counterwarp.training.simulator import fit_simulator
+
+
+def train_simulator(
+    cohort: Path, classifier: Path, fold: int, seed: int, device: str, output: Path, settings: SimulatorSettings
+) -> None:
+    """Train outside one fold against that fold's classifier; write weights, history and the record.
+
+    Raises
+    ------
+    InputError
+        If the classifier does not separate the groups on its validation split.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    inputs = {"cohort": cohort, "classifier": classifier, "fold": fold, "seed": seed, "device": device}
+    with stage_record(output / "simulator.json", "train_simulator", settings, **inputs) as record:
+        gap = json.loads((classifier / "classifier.json").read_text())["logit_gap"]
+        if gap <= 0:
+            raise InputError(
+                f"{classifier}: the classifier of fold {fold} gives cases a mean validation logit {-gap:.2f} below "
+                "controls, expected above. It found no pattern to explain: train longer (--classifier.epochs), "
+                "add participants, or stop with --until classifier."
+            )
+        record["margin"] = settings.margin * gap
+        simulator = fit_simulator(
+            CohortStore(cohort),
+            load_classifier(classifier, device),
+            record["margin"],
+            fold,
+            seed,
+            device,
+            settings,
+            output / "history.csv",
+        )
+        save_simulator(simulator, output, width=settings.width, experts=settings.experts)

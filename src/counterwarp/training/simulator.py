@@ -1,0 +1,98 @@
+"""Training the coupled inject/remove simulator of one fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from counterwarp.cohort.store import CohortStore
+from counterwarp.core.settings import SimulatorSettings
+from counterwarp.networks.simulator import CONDITIONS, Simulator
+from counterwarp.networks.warps import displacement_gradient, exponentiate, resample
+from counterwarp.training.augmentation import augment
+from counterwarp.training.data import batches
+from counterwarp.training.loop import fit, make_fabric
+
+
+def simulate(
+    simulator: nn.Module, images: Tensor, conditions: Tensor, spacing: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Warp images: (velocity (B, D, *shape) in mm, simulated images x o exp(velocity))."""
+    velocity = simulator(images, conditions)
+    return velocity, resample(images, exponentiate(velocity, spacing), spacing)
+
+
+def simulator_losses(
+    simulator: nn.Module,
+    classifier: nn.Module,
+    images: Tensor,
+    spacing: Sequence[float],
+    margin: float,
+    settings: SimulatorSettings,
+) -> dict[str, Tensor]:
+    """Losses of one batch of scans (B, 1, *shape), both directions at once.
+
+    hinge: relu(b - c (f(x_c) - f(x))) / b with b = ``margin`` in logits (Liu et al. 2021, eq. 2);
+    smoothness: mean |grad v|^2, dimensionless; magnitude: mean |v|^2, mm^2, without which a classifier is
+    flipped by broad tiny warps that have nothing to do with the disease; cycle: squared difference between
+    x and the scan after inject and remove (or remove and inject), as a share of the variance of x.
+    """
+    batch = len(images)
+    conditions = torch.tensor(list(CONDITIONS.values()), device=images.device).repeat_interleave(batch)
+    images = images.repeat(len(CONDITIONS), *[1] * (images.ndim - 1))
+    velocity, simulated = simulate(simulator, images, conditions, spacing)
+    with torch.no_grad():
+        logits = classifier(images)
+    moved = conditions * (classifier(simulated) - logits)
+    _, returned = simulate(simulator, simulated, -conditions, spacing)
+    losses = {
+        "hinge": F.relu(margin - moved).mean() / margin,
+        "smoothness": displacement_gradient(velocity, spacing).square().sum((1, 2)).mean(),
+        "magnitude": velocity.square().sum(1).mean(),
+        "cycle": F.mse_loss(returned, images) / images.var(),
+    }
+    losses["total"] = (
+        losses["hinge"]
+        + settings.smoothness * losses["smoothness"]
+        + settings.magnitude * losses["magnitude"]
+        + settings.cycle * losses["cycle"]
+    )
+    losses["margin_reached"] = (moved >= margin).float().mean()
+    return losses
+
+
+def fit_simulator(
+    store: CohortStore,
+    classifier: nn.Module,
+    margin: float,
+    fold: int,
+    seed: int,
+    device: str,
+    settings: SimulatorSettings,
+    history: Path,
+) -> Simulator:
+    """Train on the scans outside a fold against a frozen classifier; ``margin`` is in logits."""
+    fabric = make_fabric(device, seed)
+    loader = batches(store, store.positions(fold, held_out=False), settings.batch_size, seed)
+    generator = torch.Generator().manual_seed(seed)
+    spacing = store.grid.spacing
+    simulator = Simulator(len(spacing), settings.width, settings.experts)
+
+    def step(network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        images = augment(batch[0], spacing, settings.shift, settings.warp, settings.noise, generator)
+        return simulator_losses(network, classifier, images, spacing, margin, settings)
+
+    return fit(
+        fabric,
+        simulator,
+        loader,
+        step,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        history=history,
+    )

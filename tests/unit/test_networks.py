@@ -1,0 +1,76 @@
+"""Conditional convolution against its definition; networks' shapes, conditions and files."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from counterwarp.networks.classifier import Classifier, load_classifier, save_classifier
+from counterwarp.networks.condconv import CONVOLUTIONS, ConditionalConvolution
+from counterwarp.networks.simulator import Simulator, load_simulator, save_simulator, space_to_depth
+
+SHAPES = {2: (16, 24), 3: (16, 24, 16)}
+TOLERANCE = 1e-5  # float32 sums in another order
+
+
+def per_sample(layer, x, condition):
+    """CondConv as the paper defines it, one sample after the other."""
+    out = []
+    for sample, c in zip(x, condition, strict=True):
+        alpha = torch.sigmoid(
+            F.linear(torch.cat([sample.flatten(1).mean(1), c]), layer.routing.weight, layer.routing.bias)
+        )
+        weight = sum(a * w for a, w in zip(alpha, layer.weight, strict=True))
+        bias = sum(a * b for a, b in zip(alpha, layer.bias, strict=True))
+        out.append(CONVOLUTIONS[x.ndim - 2](sample[None], weight, bias, padding=1))
+    return torch.cat(out)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_grouped_convolution_equals_the_per_sample_definition(dimensions):
+    torch.manual_seed(0)
+    layer = ConditionalConvolution(dimensions, 4, 6, 1)
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(3, 4, *SHAPES[dimensions])
+    condition = torch.tensor([[1.0], [-1.0], [1.0]])
+    cotangent = torch.randn(3, 6, *SHAPES[dimensions])
+    gradients = []
+    outputs = []
+    for function in (layer, lambda *a: per_sample(layer, *a)):
+        layer.zero_grad()
+        y = function(x, condition)
+        (y * cotangent).mean().backward()
+        outputs.append(y.detach())
+        gradients.append([p.grad.clone() for p in layer.parameters()])
+    assert torch.allclose(*outputs, atol=TOLERANCE)
+    for a, b in zip(*gradients, strict=True):
+        assert torch.allclose(a, b, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_simulator_gives_a_velocity_per_condition_and_survives_its_file(dimensions, tmp_path):
+    torch.manual_seed(0)
+    simulator = Simulator(dimensions, width=8).eval()
+    x = torch.randn(1, 1, *SHAPES[dimensions]).expand(2, -1, *SHAPES[dimensions])
+    velocity = simulator(x, torch.tensor([1.0, -1.0]))
+    assert velocity.shape == (2, dimensions, *SHAPES[dimensions])
+    assert not torch.allclose(velocity[0], velocity[1])
+    save_simulator(simulator, tmp_path, dimensions=dimensions, width=8)
+    assert torch.equal(load_simulator(tmp_path)(x, torch.tensor([1.0, -1.0])), velocity)
+
+
+def test_classifier_survives_its_file(tmp_path):
+    torch.manual_seed(0)
+    classifier = Classifier(torch.randn(1, 1, 16, 32, 16), width=8).eval()
+    x = torch.randn(2, 1, 16, 32, 16)
+    save_classifier(classifier, tmp_path, width=8)
+    loaded = load_classifier(tmp_path)
+    assert torch.equal(loaded(x), classifier(x))
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_space_to_depth_keeps_every_value():
+    x = torch.arange(2 * 4 * 6).reshape(1, 1, 2, 4, 6).float()
+    y = space_to_depth(x)
+    assert y.shape == (1, 8, 1, 2, 3)
+    assert sorted(y.flatten().tolist()) == sorted(x.flatten().tolist())
+    assert sorted(y[0, :, 0, 0, 0].tolist()) == sorted(x[0, 0, :2, :2, :2].flatten().tolist())
