@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from counterwarp.networks.simulator import CONDITIONS
-from counterwarp.networks.warps import exponentiate, jacobian_determinant, resample, tissue_log_jacobian
+from counterwarp.networks.warps import exponentiate, jacobian_determinant, resample, tissue_log_jacobian, upsample
 
 DOSES = torch.linspace(0, 1, 21)
 
@@ -76,7 +76,7 @@ def explain(
         If the direction is unknown.
     """
     sign = CONDITIONS[direction]
-    velocity = simulator(image, torch.tensor([sign], device=image.device))
+    velocity = upsample(simulator(image, torch.tensor([sign], device=image.device)))
     displacement = exponentiate(velocity, spacing)
     simulated = resample(image, displacement, spacing)
     logit, logit_simulated = float(classifier(image)), float(classifier(simulated))

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterwarp.networks.condconv import ConditionalConvolution
+from counterwarp.networks.warps import upsample
 
 CONDITIONS = {"inject": 1.0, "remove": -1.0}
-INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 POOLS = {2: F.avg_pool2d, 3: F.avg_pool3d}
 OUTPUT_CHANNELS = 16  # computed and sliced to D: a grouped convolution with 3 outputs is twice as slow
 OUTPUT_SCALE = 2e-3  # first warps are small but not so small that the hinge has no slope (1e-4 stalls)
@@ -68,9 +68,9 @@ class Simulator(nn.Module):
         nn.init.normal_(self.output.weight, std=OUTPUT_SCALE)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Map images (B, 1, *shape) and conditions (B,) to velocities (B, D, *shape), mm.
+        """Map images (B, 1, *shape) and conditions (B,) to velocities (B, D, *shape/2), mm.
 
-        Every side of the grid must be a multiple of 8 voxels.
+        Every side of the grid must be a multiple of 8 voxels; voxels of the output are twice as long.
         """
         c = condition[:, None]
         pool = POOLS[self.dimensions]
@@ -79,13 +79,9 @@ class Simulator(nn.Module):
         level3 = self.down3(pool(level2, 2), c)
         plane = c.reshape(-1, 1, *[1] * self.dimensions).expand(-1, -1, *level3.shape[2:])
         level3 = self.bottleneck(torch.cat([level3, plane], dim=1), c)
-        level2 = level2 + self._upsample(self.up2(level3, c))
-        level1 = level1 + self._upsample(self.up1(level2, c))
-        velocity = self.output(level1, c)[:, : self.dimensions]
-        return self._upsample(velocity)
-
-    def _upsample(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=2, mode=INTERPOLATION[self.dimensions], align_corners=False)
+        level2 = level2 + upsample(self.up2(level3, c))
+        level1 = level1 + upsample(self.up1(level2, c))
+        return self.output(level1, c)[:, : self.dimensions]
 
 
 def save_simulator(simulator: Simulator, folder: Path, **settings: int) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SQUARINGS = 5
+INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
 
 def identity_grid(shape: Sequence[int], like: Tensor) -> Tensor:
@@ -45,6 +46,11 @@ def resample(image: Tensor, displacement: Tensor, spacing: Sequence[float]) -> T
 def compose(outer: Tensor, inner: Tensor, spacing: Sequence[float]) -> Tensor:
     """Displacement of (id + outer) o (id + inner), (B, D, *shape), mm: resampling by ``outer`` and then ``inner``."""
     return inner + resample(outer, inner, spacing)
+
+
+def upsample(field: Tensor) -> Tensor:
+    """Linear interpolation (B, C, *shape) to (B, C, *2 shape) on voxels half as long over the same box."""
+    return F.interpolate(field, scale_factor=2, mode=INTERPOLATION[field.ndim - 2], align_corners=False)
 
 
 def exponentiate(velocity: Tensor, spacing: Sequence[float], squarings: int = SQUARINGS) -> Tensor:

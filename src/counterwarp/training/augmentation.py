@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from counterwarp.networks.simulator import INTERPOLATION
-from counterwarp.networks.warps import exponentiate, resample
+from counterwarp.networks.warps import INTERPOLATION, exponentiate, resample
 
 CONTROL_POINT_SPACING = 24.0  # mm: as coarse as the gyral pattern, so that no single structure is resized alone
 

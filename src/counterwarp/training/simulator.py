@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.simulator import CONDITIONS, Simulator
-from counterwarp.networks.warps import displacement_gradient, exponentiate, resample
+from counterwarp.networks.warps import displacement_gradient, exponentiate, resample, upsample
 from counterwarp.training.augmentation import augment
 from counterwarp.training.data import batches
 from counterwarp.training.loop import fit, make_fabric
@@ -21,9 +21,13 @@ from counterwarp.training.loop import fit, make_fabric
 def simulate(
     simulator: nn.Module, images: Tensor, conditions: Tensor, spacing: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
-    """Warp images: (velocity (B, D, *shape) in mm, simulated images x o exp(velocity))."""
+    """Warp images: (velocity (B, D, *shape/2) in mm, simulated images x o exp(velocity)).
+
+    The velocity is exponentiated on its own half-resolution grid, an eighth of the work in 3-D.
+    """
     velocity = simulator(images, conditions)
-    return velocity, resample(images, exponentiate(velocity, spacing), spacing)
+    displacement = upsample(exponentiate(velocity, [2 * s for s in spacing]))
+    return velocity, resample(images, displacement, spacing)
 
 
 def simulator_losses(
@@ -51,7 +55,7 @@ def simulator_losses(
     _, returned = simulate(simulator, simulated, -conditions, spacing)
     losses = {
         "hinge": F.relu(margin - moved).mean() / margin,
-        "smoothness": displacement_gradient(velocity, spacing).square().sum((1, 2)).mean(),
+        "smoothness": displacement_gradient(velocity, [2 * s for s in spacing]).square().sum((1, 2)).mean(),
         "magnitude": velocity.square().sum(1).mean(),
         "cycle": F.mse_loss(returned, images) / images.var(),
     }
