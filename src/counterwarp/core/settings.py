@@ -66,6 +66,8 @@ class SimulatorSettings:
 class SaliencySettings:
     """Saliency baselines."""
 
+    batch_size: int = option(4, "Scans differentiated at once.")
+
 
 SETTINGS: dict[str, type] = {
     "extraction": ExtractionSettings,

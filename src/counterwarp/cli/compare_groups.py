@@ -1,0 +1,31 @@
+"""``counterwarp compare-groups``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from counterwarp.cli import options
+
+
+@click.command()
+@options.cohort
+@click.option(
+    "--maps",
+    type=options.existing_folder,
+    required=True,
+    help="Log-Jacobians and saliency maps of all scans, in one folder.",
+)
+@click.option(
+    "--transforms", type=options.existing_folder, required=True, help="The scans' affines (see align-affine)."
+)
+@click.option(
+    "--truth", type=options.existing_folder, help="Planted log-Jacobians and truth.json of a simulated cohort."
+)
+@options.output_folder
+def compare_groups(cohort: Path, maps: Path, transforms: Path, truth: Path | None, output: Path) -> None:
+    """Average the maps over participants and, where the truth is known, measure them against it."""
+    from counterwarp.stages import compare_groups as stage
+
+    stage.compare_groups(cohort, maps, transforms, truth, output)

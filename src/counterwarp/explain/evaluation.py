@@ -1,0 +1,122 @@
+"""Numbers about maps and predictions: correlation with the planted truth, accuracy with its uncertainty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest, bootstrap, mannwhitneyu
+from sklearn.metrics import confusion_matrix
+
+from counterwarp.core.errors import InputError
+
+CORE_FRACTION = 0.25  # the planted core: voxels where |truth| exceeds this share of its maximum
+CONFIDENCE = 0.95
+BOOTSTRAPS = 2000
+
+
+def signed_ncc(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
+    """Pearson's correlation of two maps (X, Y, Z) over a mask; NaN where one of them is constant.
+
+    Voxels where either map is not finite are left out.
+    """
+    inside = mask & np.isfinite(a) & np.isfinite(b)
+    x, y = a[inside].astype(float), b[inside].astype(float)
+    x, y = x - x.mean(), y - y.mean()
+    norm = np.sqrt((x @ x) * (y @ y))
+    return float(x @ y / norm) if norm > 0 else float("nan")
+
+
+def magnitude_share(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
+    """How much of the planted size a map recovers: slope (through 0) of the map on the truth in the planted core.
+
+    1: the right size, 0: nothing, negative: the wrong sign. NaN if nothing was planted.
+    """
+    size = np.abs(truth)
+    core = mask & (size > CORE_FRACTION * size[mask].max()) & np.isfinite(values)
+    t, v = truth[core].astype(float), values[core].astype(float)
+    return float(v @ t / (t @ t)) if core.any() else float("nan")
+
+
+def compare_maps(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    """Signed and absolute correlation (the latter of \\|map\\| with \\|truth\\|)."""
+    return {
+        "signed_ncc": signed_ncc(values, truth, mask),
+        "absolute_ncc": signed_ncc(np.abs(values), np.abs(truth), mask),
+    }
+
+
+def auc(cases: np.ndarray, controls: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Chance that a case's logit is above a control's (area under the ROC curve); ties count half."""
+    pairs = cases.shape[axis] * controls.shape[axis]
+    return mannwhitneyu(cases, controls, axis=axis).statistic / pairs
+
+
+def classifier_metrics(predictions: pd.DataFrame) -> dict[str, Any]:
+    """Accuracy and AUC out of fold with 95 % intervals (Wilson; stratified bootstrap over scans).
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row per scan held out: ``is_case`` (0/1) and ``logit`` (positive = case).
+
+    Raises
+    ------
+    InputError
+        If a group has fewer than two scans.
+    """
+    is_case, logit = predictions["is_case"].to_numpy(int), predictions["logit"].to_numpy(float)
+    cases, controls = logit[is_case == 1], logit[is_case == 0]
+    if min(len(cases), len(controls)) < 2:
+        raise InputError(
+            f"predictions: expected at least 2 held-out cases and 2 controls, got {len(cases)} and "
+            f"{len(controls)}. Give the predictions of every fold."
+        )
+    tn, fp, fn, tp = confusion_matrix(is_case, logit > 0, labels=[0, 1]).ravel().tolist()
+    return {
+        "n": len(is_case),
+        "accuracy": (tp + tn) / len(is_case),
+        "accuracy_ci": _wilson(tp + tn, len(is_case)),
+        "sensitivity": tp / len(cases),
+        "specificity": tn / len(controls),
+        "auc": float(auc(cases, controls)),
+        "auc_ci": _auc_interval(cases, controls),
+        "confusion": {"true_case": tp, "missed_case": fn, "true_control": tn, "false_case": fp},
+    }
+
+
+def simulator_metrics(explanations: pd.DataFrame) -> dict[str, Any]:
+    """Share of held-out scans whose logit moved by the margin, per direction, and mean folding."""
+    by_direction = explanations.groupby("direction")
+    return {
+        "margin_reached": by_direction["margin_reached"].mean().to_dict(),
+        "median_dose_to_flip": by_direction["dose_to_flip"].median().to_dict(),
+        "mean_displacement_mm": by_direction["mean_displacement_mm"].mean().to_dict(),
+        "folding_fraction": float(explanations["folding_fraction"].mean()),
+        "n": int(explanations["scan_id"].nunique()),
+    }
+
+
+def finite(value: Any) -> Any:
+    """The same nested value with NaN and infinity as None: JSON has no word for them."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+def _wilson(successes: int, n: int) -> list[float]:
+    interval = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def _auc_interval(cases: np.ndarray, controls: np.ndarray) -> list[float]:
+    """Percentile bootstrap, cases and controls resampled apart; the seed is fixed so that reports repeat."""
+    result = bootstrap(
+        (cases, controls), auc, n_resamples=BOOTSTRAPS, confidence_level=CONFIDENCE, method="percentile", rng=0
+    )
+    return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
