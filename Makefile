@@ -1,0 +1,24 @@
+# make demo: the whole pipeline on an embedded cohort.   make test: the tests.   Both set everything up first.
+SHELL := bash
+VENV := .venv/bin
+export PATH := $(CURDIR)/$(VENV):$(PATH)
+
+.PHONY: setup demo test lint lock container clean
+
+setup:          ## virtual environment and Nextflow runtime
+	@tools/setup.sh
+
+demo: setup     ## simulate a cohort with a planted atrophy and explain it
+	@tools/demo.sh
+
+test: setup     ## unit, pipeline and small science tests
+	@pytest -q
+
+lint: setup     ## style, types, Nextflow syntax
+	@ruff check . && ruff format --check . && mypy && nextflow lint -o concise .
+
+lock:           ## refresh the hashed pins after a change of pyproject.toml (needs uv)
+	@uv lock --quiet && uv export --quiet --locked --no-emit-project --no-annotate --no-header -o requirements.lock
+
+clean:          ## what demo and tests leave, not the environment
+	@rm -rf demo results work .nextflow .nextflow.log*
