@@ -16,13 +16,39 @@ def option(default: Any, help: str) -> Any:
 
 
 @dataclass(frozen=True)
+class SimulationSettings:
+    """A simulated cohort with a planted regional volume change."""
+
+    effect: float = option(1.0, "Strength of the planted change; 0 makes the null cohort.")
+    shrink: str = option("Hippocampus,Amygdala", "Regions that lose volume in cases (atlas names without side).")
+    grow: str = option("Lateral_Ventricle", "Regions that gain volume in cases (atlas names without side).")
+    shrink_log: float = option(-0.9, "Log volume change aimed at in the shrinking regions at effect 1.")
+    grow_log: float = option(0.9, "Log volume change aimed at in the growing regions at effect 1.")
+    dose_sd: float = option(0.25, "Spread of the cases' doses around 1 (controls: 0.6 of it around 0).")
+    variation: float = option(2.5, "Standard deviation of the random anatomy's velocity, mm.")
+    rotation: float = option(8.0, "Standard deviation of the head's rotation per axis, degrees.")
+    noise: float = option(0.02, "Noise, as a share of the brightest tissue.")
+    bias: float = option(0.15, "Standard deviation of the log bias field.")
+
+
+@dataclass(frozen=True)
 class ExtractionSettings:
     """Brain extraction of one scan."""
+
+    neck: float = option(190.0, "Height kept below the top of the head, mm.")
+    registration_resolution: float = option(4.0, "Voxel of the registration to the head template, mm.")
+    opening: float = option(2.0, "Radius of the erosion that cuts bridges to skull and dura, mm.")
 
 
 @dataclass(frozen=True)
 class AlignmentSettings:
     """Affine alignment of one brain to MNI152 and its quality gate."""
+
+    review_correlation: float = option(0.75, "Below this correlation with the MNI152 brain a scan is marked REVIEW.")
+    fail_correlation: float = option(0.55, "Below this correlation with the MNI152 brain a scan FAILS.")
+    smallest_brain: float = option(800.0, "Smallest plausible brain, ml.")
+    largest_brain: float = option(2200.0, "Largest plausible brain, ml.")
+    largest_scale: float = option(1.45, "Largest plausible stretch of an axis to MNI152 (and 1/x the smallest).")
 
 
 @dataclass(frozen=True)
@@ -70,6 +96,7 @@ class SaliencySettings:
 
 
 SETTINGS: dict[str, type] = {
+    "simulation": SimulationSettings,
     "extraction": ExtractionSettings,
     "alignment": AlignmentSettings,
     "classifier": ClassifierSettings,
