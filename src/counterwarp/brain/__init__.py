@@ -1,0 +1,1 @@
+"""From a whole-head scan to a brain on the network grid."""
