@@ -134,7 +134,7 @@ def refine_mask(work: sitk.Image, prior: sitk.Image, settings: ExtractionSetting
     core = _largest(sitk.BinaryErode(tissue & sitk.BinaryDilate(inside, [1] * 3), [radius] * 3))
     grown = sitk.BinaryDilate(core, [radius + 1] * 3) & tissue
     brain = sitk.BinaryMorphologicalClosing(grown | sitk.BinaryErode(inside, [1] * 3), [3] * 3)
-    return sitk.BinaryFillhole(_largest(brain))
+    return sitk.BinaryFillhole(sitk.BinaryDilate(_largest(brain), [1] * 3))  # the border's partial volume is brain
 
 
 def _largest(mask: sitk.Image) -> sitk.Image:

@@ -24,6 +24,9 @@ classifier = click.option(
     "--classifier", type=existing_folder, required=True, help="Output of train-classifier for the same fold."
 )
 
+scan_id = click.option("--scan-id", required=True, help="BIDS entities of the scan, e.g. sub-01_ses-1.")
+templates = click.option("--templates", type=existing_folder, required=True, help="Output of prepare-templates.")
+
 
 def settings_options(settings_class: type) -> Callable:
     """Give a command one option per field of a settings dataclass; it receives the instance as ``settings``."""

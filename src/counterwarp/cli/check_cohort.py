@@ -1,0 +1,26 @@
+"""``counterwarp check-cohort``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from counterwarp.cli import options
+
+
+@click.command()
+@click.option("--input", "source", type=click.Path(path_type=Path), required=True, help="Samplesheet or BIDS folder.")
+@click.option("--group-column", required=True, help="Column that holds the group.")
+@click.option("--case", default="", help="Label of the case group [case].")
+@click.option("--control", default="", help="Label of the control group [control].")
+@click.option("--on-bad-scan", type=click.Choice(["skip", "stop"]), required=True, help="What an unusable scan does.")
+@click.option("--folds", type=int, required=True, help="Number of cross-validation folds.")
+@options.output_folder
+def check_cohort(
+    source: Path, group_column: str, case: str, control: str, on_bad_scan: str, folds: int, output: Path
+) -> None:
+    """Read a cohort and report all of its problems before any work."""
+    from counterwarp.stages import check_cohort as stage
+
+    stage.check_cohort(source, group_column, case, control, on_bad_scan, folds, output)

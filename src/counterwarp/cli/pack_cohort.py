@@ -1,0 +1,26 @@
+"""``counterwarp pack-cohort``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from counterwarp.cli import options
+
+
+@click.command()
+@click.option("--cohort-table", type=options.existing_file, required=True, help="cohort.csv of check-cohort.")
+@click.option("--aligned", type=options.existing_folder, required=True, help="Folder with all preprocessed scans.")
+@options.templates
+@click.option("--folds", type=int, required=True, help="Number of cross-validation folds.")
+@click.option("--chunk-size", type=int, required=True, help="Scans per export task.")
+@options.seed
+@options.output_folder
+def pack_cohort(
+    cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, seed: int, output: Path
+) -> None:
+    """Apply the quality gate, assign folds by participant and pack the scans into one memory-mapped store."""
+    from counterwarp.stages import pack_cohort as stage
+
+    stage.pack_cohort(cohort_table, aligned, templates, folds, chunk_size, seed, output)

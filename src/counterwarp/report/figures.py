@@ -1,0 +1,111 @@
+"""Charts of the report as SVG that takes the page's text colour, so that one figure serves light and dark."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.metrics import roc_curve
+
+INK = "#1a1d21"  # near-black in the PNG files; replaced by the page's text colour in the SVG
+CASE, CONTROL = "#e0812e", "#3b8fd9"  # told apart by readers with any colour vision, on white and on black
+THUMBNAIL = (760, 480)  # pixels; keeps a mosaic near 40 kB
+JPEG_QUALITY = 70
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "font.size": 10,
+}
+
+
+def draw(name: str, folder: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
+    """Paint a figure; write ``folder/name.png`` and return it as SVG for the page.
+
+    Parameters
+    ----------
+    name : str
+        File name; also the salt of the SVG's ids, which makes them unique on the page and equal in every run.
+    size : (width, height), inches
+    paint : function
+        Draws on the figure it is given.
+    """
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=size)
+        paint(figure)
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white")
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :].replace(INK, "currentColor")
+
+
+def paint_roc(figure: Figure, predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
+    """ROC curve of the logits out of fold, and the confusion matrix at logit 0."""
+    roc, matrix = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    false_positive, true_positive, _ = roc_curve(predictions["is_case"], predictions["logit"])
+    roc.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+    roc.plot(false_positive, true_positive, color=CASE, linewidth=2)
+    roc.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title="ROC, out of fold")
+    low, high = metrics["auc_ci"]
+    roc.text(0.97, 0.06, f"AUC {metrics['auc']:.3f}\n95 % {low:.2f} to {high:.2f}", ha="right", va="bottom")
+    counts = metrics["confusion"]
+    rows = (("case", "true_case", "missed_case"), ("control", "false_case", "true_control"))
+    for y, (truth, *cells) in enumerate(rows):
+        total = sum(counts[cell] for cell in cells)
+        for x, cell in enumerate(cells):
+            share = counts[cell] / total
+            matrix.fill(
+                [x, x + 1, x + 1, x], [y, y, y + 1, y + 1], color=CASE if x == 0 else CONTROL, alpha=0.1 + 0.6 * share
+            )
+            matrix.text(x + 0.5, y + 0.5, f"{counts[cell]}\n{share:.0%}", ha="center", va="center", fontsize=13)
+    matrix.set(xlim=(0, 2), ylim=(2, 0), aspect="equal", title="Decisions at logit 0")
+    matrix.set_xticks([0.5, 1.5], ["called case", "called control"])
+    matrix.set_yticks([0.5, 1.5], [row[0] for row in rows], rotation=90, va="center")
+    matrix.tick_params(length=0)
+    matrix.spines[:].set_visible(False)
+    figure.tight_layout(w_pad=4)
+
+
+def paint_logits(figure: Figure, explanations: pd.DataFrame, labels: dict[int, str]) -> None:
+    """Logit of every held-out scan under remove, as it is, and under inject: one panel per group."""
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, (is_case, colour) in zip(panels, ((0, CONTROL), (1, CASE)), strict=True):
+        rows = explanations[explanations["is_case"] == is_case]
+        after = rows.pivot(index="scan_id", columns="direction", values="logit_simulated")
+        before = rows.groupby("scan_id")["logit"].first()
+        logits = pd.DataFrame({"remove": after["remove"], "scan": before, "inject": after["inject"]})
+        alpha = min(0.8, max(0.05, 20 / len(logits)))
+        panel.plot([0, 1, 2], logits.T, color=colour, alpha=alpha, linewidth=1, marker="o", markersize=3)
+        panel.plot([0, 1, 2], logits.median(), color=INK, linewidth=2.2, marker="o")
+        panel.axhline(0, color=INK, linewidth=0.8, linestyle=":")
+        panel.set_xticks([0, 1, 2], ["remove", "scan itself", "inject"])
+        panel.set(title=f"{labels[is_case]} (n = {len(logits)})", xlim=(-0.3, 2.3))
+    panels[0].set_ylabel("logit (above 0: called case)")
+    figure.tight_layout()
+
+
+def thumbnail(path: Path) -> str:
+    """An image file as a small JPEG data URI."""
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+    small.thumbnail(THUMBNAIL)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,70 @@
+"""What the stages wrote, found by file name: in a published results tree or in folders that a task was given."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from counterwarp.core.errors import InputError
+
+IDENTIFIERS = {"participant_id": str, "session_id": str, "scan_id": str, "group": str}
+
+
+class Results:
+    """The files under some folders; links to files and folders are followed."""
+
+    def __init__(self, folders: Sequence[Path]):
+        self.folders = tuple(folders)
+        found = {
+            (Path(base) / name).resolve(): Path(base) / name
+            for folder in folders
+            for base, _, names in os.walk(folder, followlinks=True)
+            for name in names
+        }
+        self._paths = sorted(found.values())
+
+    def all(self, pattern: str) -> list[Path]:
+        """Paths whose file name matches a shell pattern, sorted."""
+        return [path for path in self._paths if fnmatch(path.name, pattern)]
+
+    def one(self, name: str) -> Path:
+        """The path of a file that must exist once.
+
+        Raises
+        ------
+        InputError
+            If it is missing or there are several.
+        """
+        paths = self.all(name)
+        if len(paths) != 1:
+            places = ", ".join(str(folder) for folder in self.folders)
+            found = "none" if not paths else ", ".join(str(path) for path in paths)
+            raise InputError(f"{name}: expected one such file under {places}, found {found}. Give one whole run.")
+        return paths[0]
+
+    def table(self, pattern: str) -> pd.DataFrame:
+        """All CSV tables of a name pattern, one below the other.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        paths = self.all(pattern)
+        if not paths:
+            places = ", ".join(str(folder) for folder in self.folders)
+            raise InputError(f"{pattern}: expected at least one such table under {places}, found none.")
+        return pd.concat([pd.read_csv(path, dtype=IDENTIFIERS) for path in paths], ignore_index=True)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The stages' records (see ``core.provenance``); sidecars of images are not among them."""
+        names = {path.name for path in self._paths}
+        candidates = [path for path in self.all("*.json") if f"{path.stem}.nii.gz" not in names]
+        contents = [json.loads(path.read_text()) for path in candidates]
+        return [content for content in contents if isinstance(content, dict) and "stage" in content]

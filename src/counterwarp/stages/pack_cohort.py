@@ -1,0 +1,92 @@
+"""Stage PACK_COHORT: the quality gate, the folds and the memory-mapped store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from counterwarp.core import images, layout
+from counterwarp.core.errors import InputError
+from counterwarp.core.provenance import stage_record
+
+LOST = "no result: the task did not finish (see pipeline_info/trace.txt)"
+
+
+def pack_cohort(
+    cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, seed: int, output: Path
+) -> None:
+    """Write the cohort folder (see ``cohort.store``) from what preprocessing left in ``aligned``."""
+    output.mkdir(parents=True, exist_ok=True)
+    with stage_record(output / "cohort.json", "pack_cohort", folds=folds, chunk_size=chunk_size, seed=seed) as record:
+        cohort = pd.read_csv(cohort_table, dtype={"participant_id": str, "session_id": str, "group": str})
+        verdicts = {scan: _verdict(aligned, scan) for scan in cohort["scan_id"]}
+        cohort["qc_status"] = [verdicts[scan][1] for scan in cohort["scan_id"]]
+        excluded = [
+            {"scan_id": scan, "stage": stage, "reasons": "; ".join(reasons)}
+            for scan, (stage, status, reasons) in verdicts.items()
+            if status == "FAIL"
+        ]
+        pd.DataFrame(excluded, columns=["scan_id", "stage", "reasons"]).to_csv(output / "exclusions.csv", index=False)
+        index = cohort[cohort["qc_status"] != "FAIL"].reset_index(drop=True)
+        index = assign_folds(index, folds, chunk_size, seed)
+        _pack(index["scan_id"], aligned, output / "images.npy")
+        index.drop(columns=["t1w", "mask"]).to_csv(output / "index.csv", index=False)
+        index[["fold", "chunk"]].drop_duplicates().sort_values(["fold", "chunk"]).to_csv(
+            output / "chunks.csv", index=False
+        )
+        shutil.copyfile(templates / "grid_mask.nii.gz", output / "brain_mask.nii.gz")
+        groups = cohort.groupby("is_case")["group"].first()
+        record |= {"case": groups[1], "control": groups[0], "folds": folds, "scans": len(index)}
+
+
+def _verdict(aligned: Path, scan_id: str) -> tuple[str, str, list[str]]:
+    """(stage, status, reasons) of a scan: the first stage that failed, else the last stage's."""
+    verdict = ("extract_brain", "FAIL", [LOST])
+    for name in (f"{scan_id}_desc-extraction.json", f"{scan_id}_desc-qc.json"):
+        if not (aligned / name).exists():
+            return ("align_affine", "FAIL", [LOST]) if verdict[1] == "PASS" else verdict
+        record = json.loads((aligned / name).read_text())
+        verdict = (record["stage"], record["status"], record["reasons"])
+        if verdict[1] == "FAIL":
+            break
+    return verdict
+
+
+def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int) -> pd.DataFrame:
+    """Add ``fold`` (a participant is in one fold only, groups balanced) and ``chunk`` (scans of one export task).
+
+    Raises
+    ------
+    InputError
+        If a group has fewer participants than folds.
+    """
+    members = index.groupby("is_case")["participant_id"].nunique()
+    if len(members) < 2 or members.min() < folds:
+        raise InputError(
+            f"after the quality gate the groups have {members.to_dict()} participants (1 = case), expected at least "
+            f"{folds} in each. Use fewer --folds, or see exclusions.csv."
+        )
+    index = index.copy()
+    index["fold"] = -1
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(index, index["is_case"], index["participant_id"])):
+        index.loc[held_out, "fold"] = fold
+    index["chunk"] = index.groupby("fold").cumcount() // chunk_size
+    return index
+
+
+def _pack(scan_ids: pd.Series, aligned: Path, path: Path) -> None:
+    """Write the scans one after the other into a float16 array on disk."""
+    store = None
+    for position, scan_id in enumerate(scan_ids):
+        data, grid = images.load(aligned / layout.aligned_t1w(scan_id))
+        if store is None:
+            store = np.lib.format.open_memmap(path, "w+", np.float16, (len(scan_ids), *grid.shape))
+        store[position] = data
+    if store is not None:
+        store.flush()
