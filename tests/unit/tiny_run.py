@@ -89,7 +89,7 @@ def make_run(folder: Path, n: int = 12, resolution: float = 8.0, seed: int = 0) 
     _write_tables(run, index, rng)
     _write_records(run, index)
     (run.truth / "truth.json").write_text(
-        json.dumps({"effect": 1.0, "regions": {"Hippocampus": -0.33, "Lateral_Ventricle": 0.65}})
+        json.dumps({"effect": 1.0, "region_changes_percent": {"Hippocampus": -33.0, "Lateral_Ventricle": 65.0}})
     )
     return run
 
@@ -128,7 +128,7 @@ def _write_cohort(run: Run, index: pd.DataFrame, brain: np.ndarray, mask: np.nda
     images.save(run.cohort / "brain_mask.nii.gz", mask.astype(np.uint8), run.grid)
     (run.cohort / "cohort.json").write_text(json.dumps({"case": "AD", "control": "CN", "folds": FOLDS}))
     pd.DataFrame(
-        [{"scan_id": "sub-90", "stage": "align-affine", "reason": "template correlation 0.41, expected above 0.6"}]
+        [{"scan_id": "sub-90", "stage": "align_affine", "reasons": "template correlation 0.41, expected above 0.6"}]
     ).to_csv(run.cohort / "exclusions.csv", index=False)
     table = index[["scan_id", "participant_id", "session_id", "group", "is_case", "age"]].copy()
     table.insert(3, "t1w", "/data/" + table["scan_id"] + ".nii.gz")

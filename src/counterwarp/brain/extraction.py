@@ -26,7 +26,7 @@ class Extraction:
 
 
 def correct_bias(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
-    """log bias field by N4 (Tustison et al. 2010) inside a mask, on the image's grid; subtract it from log intensity."""
+    """log bias field by N4 (Tustison et al. 2010) inside a mask, on the image's grid."""
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations([50, 50, 30])
     n4.SetConvergenceThreshold(1e-3)

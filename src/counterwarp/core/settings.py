@@ -47,7 +47,7 @@ class AlignmentSettings:
     review_correlation: float = option(0.75, "Below this correlation with the MNI152 brain a scan is marked REVIEW.")
     fail_correlation: float = option(0.55, "Below this correlation with the MNI152 brain a scan FAILS.")
     smallest_brain: float = option(800.0, "Smallest plausible brain, ml.")
-    largest_brain: float = option(2200.0, "Largest plausible brain, ml.")
+    largest_brain: float = option(2600.0, "Largest plausible brain, ml.")
     largest_scale: float = option(1.45, "Largest plausible stretch of an axis to MNI152 (and 1/x the smallest).")
 
 

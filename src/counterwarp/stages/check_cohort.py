@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from counterwarp.cohort.samplesheet import choose_groups, normalise, read_bids, read_samplesheet
 from counterwarp.core.errors import InputError
@@ -29,10 +30,7 @@ def check_cohort(
         problems.to_csv(output / "problems.csv", index=False)
         stops = problems if on_bad_scan == "stop" else problems[problems["severity"] == "table"]
         if len(stops):
-            lines = [
-                f"  {f'row {p.row}: ' if p.row > 0 else ''}{f'{p.file}: ' if p.file else ''}{p.problem}. To do: {p.remedy}."
-                for p in stops.itertuples()
-            ]
+            lines = [_line(problem) for problem in stops.to_dict("records")]
             raise InputError("\n".join([f"{source}: {len(stops)} problem(s)", *lines]))
         bad = set(problems.loc[problems["severity"] == "image", "scan_id"])
         cohort = cohort[~cohort["scan_id"].isin(bad)]
@@ -43,3 +41,10 @@ def check_cohort(
             )
         cohort.to_csv(output / "cohort.csv", index=False)
         record |= {"case": case, "control": control, "scans": len(cohort), "set_aside": sorted(bad)}
+
+
+def _line(problem: dict[str, Any]) -> str:
+    """One problem as a line of the message: row, file, what is wrong, what to do."""
+    row = f"row {problem['row']}: " if problem["row"] > 0 else ""
+    file = f"{problem['file']}: " if problem["file"] else ""
+    return f"  {row}{file}{problem['problem']}. To do: {problem['remedy']}."

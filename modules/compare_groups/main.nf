@@ -1,0 +1,23 @@
+process COMPARE_GROUPS {
+    label 'process_single'
+
+    input:
+    val code
+    path cohort
+    path maps, stageAs: 'maps/*'
+    path aligned, stageAs: 'aligned/*'
+    path truth, stageAs: 'truth'
+
+    output:
+    path 'group', emit: group
+
+    script:
+    """
+    exec counterwarp compare-groups --cohort ${cohort} --maps maps --transforms aligned ${truth ? '--truth truth' : ''} --output group
+    """
+
+    stub:
+    """
+    mkdir group
+    """
+}

@@ -1,0 +1,20 @@
+process PREPARE_TEMPLATES {
+    label 'process_single'
+
+    input:
+    val code
+    val resolution   // mm
+
+    output:
+    path 'templates', emit: templates
+
+    script:
+    """
+    exec counterwarp prepare-templates --resolution ${resolution} --output templates
+    """
+
+    stub:
+    """
+    mkdir templates
+    """
+}

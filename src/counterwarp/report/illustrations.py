@@ -1,0 +1,104 @@
+"""Which pictures the report shows: the group maps, typical participants, the charts."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from counterwarp.core import layout
+from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION
+from counterwarp.report import brains, figures
+from counterwarp.report.results import Results
+
+QUANTILES = {"lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
+LOG_UNIT = "log volume change\n(negative = shrinks)"
+SALIENCY_UNIT = "logits per z-score\n(not a volume)"
+
+
+def draw_all(
+    results: Results,
+    template: Path,
+    folder: Path,
+    predictions: pd.DataFrame,
+    explanations: pd.DataFrame,
+    comparison: dict[str, Any],
+    metrics: dict[str, Any],
+    groups: dict[int, str],
+) -> dict[str, Markup]:
+    """Every figure of the page as SVG by name, and as PNG in ``folder``.
+
+    Parameters
+    ----------
+    template : Path
+        The MNI152 brain under the group maps.
+    predictions, explanations : DataFrame
+        Held-out scans.
+    comparison : dict
+        comparison.json.
+    metrics : dict
+        The classifier's metrics, see ``explain.evaluation``.
+    groups : dict
+        Label of controls (0) and cases (1).
+    """
+    panels = group_panels(results, comparison)
+    slices = brains.choose_slices(panels[1 if "truth" in comparison else 0].image)
+    rows = portraits(results, explanations, comparison, groups)
+    paints = {
+        "roc": ((8, 3.6), partial(figures.paint_roc, predictions=predictions, metrics=metrics)),
+        "logits": ((8, 3.8), partial(figures.paint_logits, explanations=explanations, labels=groups)),
+        "group_maps": (
+            (11, 1.85 * len(panels)),
+            partial(brains.paint_maps, panels=panels, template=brains.load(template), slices=slices),
+        ),
+        "participants": (
+            (11, 2.3 * len(rows)),
+            partial(brains.paint_portraits, portraits=rows, slices=slices),
+        ),
+    }
+    return {name: Markup(figures.draw(name, folder, size, paint)) for name, (size, paint) in paints.items()}
+
+
+def group_panels(results: Results, comparison: dict[str, Any]) -> list[brains.Panel]:
+    """Rows of the group figure: what was found, what was planted (if known), the saliency baselines."""
+
+    def panel(name: str, suffix: str, title: str, unit: str) -> brains.Panel:
+        return brains.Panel(brains.load(results.one(layout.group_map(name, suffix))), title, unit)
+
+    rows = [panel("aligned", "logjacobian", "Found: how cases differ from controls", LOG_UNIT)]
+    if "truth" in comparison:
+        rows.append(panel("truth", "logjacobian", "Planted: the true difference", LOG_UNIT))
+    for method in comparison["saliency"]:
+        rows.append(panel(method, "saliency", f"Baseline: {method} saliency", SALIENCY_UNIT))
+    return rows
+
+
+def portraits(
+    results: Results, explanations: pd.DataFrame, comparison: dict[str, Any], groups: dict[int, str]
+) -> list[brains.Portrait]:
+    """Three participants: the quartiles of agreement with the planted truth or, without one, of the logit's change."""
+    own = explanations[explanations["direction"] == explanations["is_case"].map(DIRECTION)].set_index("scan_id")
+    score = (own["logit_simulated"] - own["logit"]) * own["direction"].map(ALIGNMENT)
+    meaning = "logit change"
+    if "truth" in comparison:
+        agreement = pd.DataFrame(comparison["scans"]).set_index("scan_id")["signed_ncc"].dropna().astype(float)
+        if len(agreement):  # on a null cohort every truth is constant and agrees with nothing
+            score, meaning = agreement, "NCC with truth"
+    found = []
+    for name, quantile in QUANTILES.items():
+        scan_id = (score - score.quantile(quantile)).abs().idxmin()
+        row = own.loc[scan_id]
+        title = (
+            f"{scan_id} ({groups[row['is_case']]}), {row['direction']}: logit {row['logit']:.1f} to "
+            f"{row['logit_simulated']:.1f}. {meaning} {score[scan_id]:.2f} ({name})"
+        )
+        names = (
+            layout.aligned_t1w(scan_id),
+            layout.simulated_t1w(scan_id, row["direction"]),
+            layout.log_jacobian(scan_id, row["direction"]),
+        )
+        found.append(brains.Portrait(title, *(brains.load(results.one(file)) for file in names)))
+    return found

@@ -1,0 +1,93 @@
+"""What the report says in numbers and words: evaluation.json, the headline, tables of settings and times."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from counterwarp import __version__
+from counterwarp.explain.evaluation import classifier_metrics, finite, simulator_metrics
+
+PACKAGES = (
+    "antspyx", "captum", "lightning-fabric", "monai", "nibabel", "nilearn", "numpy", "scikit-learn", "scipy",
+    "simpleitk", "torch",
+)  # fmt: skip
+WEAK_AUC = 0.7  # below it the classifier has found little, and a map of its reasons shows little
+WEAK_MARGIN = 0.9  # share of scans; below it the simulators often fail to do what they were trained for
+
+
+def evaluate(
+    predictions: pd.DataFrame, explanations: pd.DataFrame, comparison: dict[str, Any], records: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The content of evaluation.json.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Held-out scans only (split == test), over all folds.
+    explanations : DataFrame
+        One row per held-out scan and direction.
+    comparison : dict
+        comparison.json; its truth enters only if there is one.
+    records : list of dict
+        All stages' records.
+    """
+    evaluation = {
+        "version": __version__,
+        "participants": comparison["participants"],
+        "classifier": classifier_metrics(predictions),
+        "simulator": simulator_metrics(explanations),
+        "consistency": comparison["consistency"],
+        "saliency": comparison["saliency"],
+        "seconds": seconds(records),
+    }
+    if "truth" in comparison:
+        evaluation["truth"] = {key: value for key, value in comparison["truth"].items() if key != "planted"}
+    return finite(evaluation)
+
+
+def seconds(records: list[dict[str, Any]]) -> dict[str, float]:
+    """Wall-clock seconds per stage, summed over its tasks."""
+    table = pd.DataFrame([(record["stage"], record["seconds"]) for record in records], columns=["stage", "seconds"])
+    return table.groupby("stage", sort=False)["seconds"].sum().round(1).to_dict()
+
+
+def stage_table(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per stage: tasks, seconds in all and of the median task, in the order of the pipeline's first records."""
+    table = pd.DataFrame([(record["stage"], record["seconds"]) for record in records], columns=["stage", "seconds"])
+    grouped = table.groupby("stage", sort=False)["seconds"].agg(["count", "sum", "median"])
+    rows = grouped.sort_values("sum", ascending=False).reset_index()
+    return rows.to_dict("records")
+
+
+def settings_table(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings of each stage that has some (tasks of a stage share them)."""
+    return {record["stage"]: record["settings"] for record in records if record.get("settings")}
+
+
+def software() -> dict[str, str]:
+    """Versions that make the numbers."""
+    return {"counterwarp": __version__, "python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
+
+
+def warnings(evaluation: dict[str, Any]) -> list[str]:
+    """What a reader must know before believing the maps, in plain words."""
+    found = []
+    if evaluation["classifier"]["auc"] < WEAK_AUC:
+        found.append(
+            f"The classifier barely tells the groups apart (AUC {evaluation['classifier']['auc']:.2f}). "
+            "Maps of its reasons then show little more than chance."
+        )
+    for direction, share in evaluation["simulator"]["margin_reached"].items():
+        if share < WEAK_MARGIN:
+            found.append(
+                f"Under {direction} only {share:.0%} of held-out scans moved by the margin: many maps explain less "
+                "of the decision than they should."
+            )
+    folding = evaluation["simulator"]["folding_fraction"]
+    if folding:
+        found.append(f"Warps fold in {folding:.2%} of brain voxels; volume change has no meaning there.")
+    return found

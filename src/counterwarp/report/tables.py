@@ -1,0 +1,46 @@
+"""The report's tables of people and scans."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from counterwarp.core import layout
+from counterwarp.report.figures import thumbnail
+from counterwarp.report.results import Results
+
+DOUBTFUL_FIRST = {"FAIL": 0, "REVIEW": 1, "PASS": 2}
+
+
+def describe_groups(cohort: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per group: participants, scans, and mean (SD) over participants of every covariate that is a number."""
+    rows = []
+    for group, members in cohort.groupby("group"):
+        people = members.drop_duplicates("participant_id")
+        numbers = people.select_dtypes("number").drop(columns="is_case").dropna(axis="columns", how="all")
+        covariates = {name: f"{numbers[name].mean():.1f} ({numbers[name].std():.1f})" for name in numbers}
+        rows.append({"group": group, "participants": len(people), "scans": len(members), **covariates})
+    return rows
+
+
+def scan_quality(results: Results, groups: dict[str, str]) -> list[dict[str, Any]]:
+    """Quality record of every aligned scan with its mosaic (a data URI, or empty), doubtful scans first.
+
+    ``groups`` maps scan_id to group label.
+    """
+    mosaics = {path.name: path for path in results.all("*_mosaic.png")}
+    scans = []
+    for path in results.all("*_desc-qc.json"):
+        record = json.loads(path.read_text())
+        mosaic = mosaics.get(layout.scan_file(record["scan_id"], "mosaic.png", desc="qc"))
+        record["mosaic"] = thumbnail(mosaic) if mosaic else ""
+        record["group"] = groups.get(record["scan_id"], "")
+        scans.append(record)
+    return sorted(scans, key=lambda scan: (DOUBTFUL_FIRST[scan["status"]], scan["scan_id"]))
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table as rows for the page, empty cells as empty words."""
+    return table.astype(object).where(table.notna(), "").to_dict("records")
