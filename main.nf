@@ -27,8 +27,8 @@ def checkParameters() {
                 }
             }
         }
-        if (known[name].enum && !known[name].enum.contains(value)) {
-            error("--${name} ${value}: expected one of ${known[name].enum.join(', ')}.")
+        if (known[name]['enum'] && !known[name]['enum'].contains(value)) {
+            error("--${name} ${value}: expected one of ${known[name]['enum'].join(', ')}.")
         }
     }
     ['input', 'outdir'].each { name -> if (!params[name]) { error("--${name} is missing: ${known[name].description}") } }
@@ -45,10 +45,12 @@ workflow {
     code = workflow.containerEngine ? 'container' : ['counterwarp', 'code-hash'].execute().text.trim()
     last = ['preprocess', 'classifier', 'simulator', 'jacobians', 'report'].indexOf(params.until)
 
+    // not in nextflow.config, where 'case' is a reserved word
+    groups = ['case', 'control'].findAll { name -> params.containsKey(name) }.collect { name -> "--${name} '${params[name]}'" }.join(' ')
     source = file(params.input, checkIfExists: true)
     CHECK_COHORT(
         code, source.toAbsolutePath().toString(), source,
-        "--group-column ${params.group_column} --case '${params.case}' --control '${params.control}' " +
+        "--group-column ${params.group_column} ${groups} " +
         "--on-bad-scan ${params.on_bad_scan} --folds ${params.folds}"
     )
     PREPARE_TEMPLATES(code, params.resolution)

@@ -9,5 +9,5 @@ for package in java.lang java.io java.net java.nio java.nio.file.spi java.util j
   sun.net.www.protocol.https sun.net.www.protocol.ftp sun.net.www.protocol.file jdk.internal.misc jdk.internal.vm; do
   opens+=("--add-opens=java.base/$package=ALL-UNNAMED")
 done
-export NXF_OFFLINE=${NXF_OFFLINE:-true} NXF_HOME=${NXF_HOME:-$root/.cache/nextflow} NXF_SYNTAX_PARSER=${NXF_SYNTAX_PARSER:-v2}
+export NXF_OFFLINE=${NXF_OFFLINE:-true} NXF_HOME=${NXF_HOME:-$root/.cache/nextflow}
 exec "${JAVA_HOME:+$JAVA_HOME/bin/}java" -XX:TieredStopAtLevel=1 "${opens[@]}" -cp "$root/.cache/nextflow-jars/*" nextflow.cli.Launcher "$@"

@@ -9,20 +9,19 @@ process TRAIN_CLASSIFIER {
     val options
 
     output:
-    tuple val(fold), path('classifier'), emit: classifier
-    path 'fold-*/*', emit: tables
+    tuple val(fold), path("fold-${fold}/classifier"), emit: classifier
+    path '{predictions,classifier}_fold-*', emit: tables
 
     script:
     """
-    counterwarp train-classifier --cohort ${cohort} --fold ${fold} ${options} --output classifier
-    mkdir fold-${fold}
-    cp classifier/predictions.csv fold-${fold}/predictions_fold-${fold}.csv
-    cp classifier/classifier.json fold-${fold}/classifier_fold-${fold}.json
+    counterwarp train-classifier --cohort ${cohort} --fold ${fold} ${options} --output fold-${fold}/classifier
+    cp fold-${fold}/classifier/predictions.csv predictions_fold-${fold}.csv
+    cp fold-${fold}/classifier/classifier.json classifier_fold-${fold}.json
     """
 
     stub:
     """
-    mkdir classifier fold-${fold}
-    touch fold-${fold}/predictions_fold-${fold}.csv
+    mkdir -p fold-${fold}/classifier
+    touch predictions_fold-${fold}.csv
     """
 }

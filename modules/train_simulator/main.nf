@@ -9,18 +9,18 @@ process TRAIN_SIMULATOR {
     val options
 
     output:
-    tuple val(fold), path('simulator'), emit: simulator
+    tuple val(fold), path("fold-${fold}/simulator"), emit: simulator
     path 'simulator_fold-*.json', emit: record
 
     script:
     """
-    counterwarp train-simulator --cohort ${cohort} --classifier ${classifier} --fold ${fold} ${options} --output simulator
-    cp simulator/simulator.json simulator_fold-${fold}.json
+    counterwarp train-simulator --cohort ${cohort} --classifier ${classifier} --fold ${fold} ${options} --output fold-${fold}/simulator
+    cp fold-${fold}/simulator/simulator.json simulator_fold-${fold}.json
     """
 
     stub:
     """
-    mkdir simulator
+    mkdir -p fold-${fold}/simulator
     touch simulator_fold-${fold}.json
     """
 }

@@ -14,6 +14,7 @@ from counterwarp.core.settings import ExtractionSettings
 
 WORKING_RESOLUTION = 2.0  # mm
 CLIP = (1.0, 99.9)  # percentiles
+MARGIN = 10.0  # mm of air kept around the head
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,19 @@ def correct_bias(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
     return n4.GetLogBiasFieldAsImage(image)
 
 
-def crop_neck(image: sitk.Image, height: float) -> sitk.Image:
-    """Set to 0 what lies more than ``height`` mm below the top of the head (the image is RAS-like: z is up)."""
-    data = sitk.GetArrayFromImage(image)
-    head = data > _otsu(image)
-    occupied = np.flatnonzero(head.sum((1, 2)) > 0.005 * head[0].size)
-    bottom = int(occupied.max() - height / image.GetSpacing()[2]) if occupied.size else 0
-    data[: max(bottom, 0)] = 0
-    result = sitk.GetImageFromArray(data)
-    result.CopyInformation(image)
-    return result
+def crop_to_head(image: sitk.Image, height: float) -> sitk.Image:
+    """Cut the air around the head and what lies more than ``height`` mm below its top (z of the image is up)."""
+    head = sitk.GetArrayViewFromImage(image) > _otsu(image)  # z, y, x
+    margin = round(MARGIN / image.GetSpacing()[0])
+    size, start = list(image.GetSize()), [0, 0, 0]
+    for axis in range(3):
+        share = head.mean(tuple(a for a in range(3) if a != 2 - axis))
+        occupied = np.flatnonzero(share > 0.005)
+        top = occupied.max()
+        bottom = max(occupied.min(), round(top - height / image.GetSpacing()[2])) if axis == 2 else occupied.min()
+        start[axis] = int(max(bottom - margin, 0))
+        size[axis] = int(min(top + margin + 1, image.GetSize()[axis]) - start[axis])
+    return sitk.RegionOfInterest(image, size, start)
 
 
 def _otsu(image: sitk.Image) -> float:
@@ -73,7 +77,7 @@ def extract_brain(
     """
     native = to_itk(scan)
     upright = to_itk(nib.as_closest_canonical(scan))
-    work = crop_neck(isotropic(upright, WORKING_RESOLUTION), settings.neck)
+    work = crop_to_head(isotropic(upright, WORKING_RESOLUTION), settings.neck)
     low, high = np.percentile(sitk.GetArrayViewFromImage(work), CLIP)
     work = sitk.Clamp(work, sitk.sitkFloat32, float(low), float(high)) - float(low)
     foreground = work > 0.5 * _otsu(work)
@@ -83,14 +87,14 @@ def extract_brain(
         prior = _register_prior(work, to_itk(head), to_itk(head_mask), settings)
         brain = refine_mask(work, prior, settings)
     else:
-        brain = sitk.Resample(to_itk(mask), work)
+        brain, prior = sitk.Resample(to_itk(mask), work), None
     native_bias = sitk.Resample(bias, native, sitk.Transform(), sitk.sitkLinear, 0.0)
     corrected = sitk.Maximum(native, 0.0) / sitk.Exp(native_bias)
     smooth = sitk.SmoothingRecursiveGaussian(sitk.Cast(brain, sitk.sitkFloat32), 0.7 * WORKING_RESOLUTION)
     native_mask = sitk.Resample(smooth, native, sitk.Transform(), sitk.sitkLinear, 0.0) > 0.5
     volume = float(sitk.GetArrayViewFromImage(native_mask).sum() * np.prod(native.GetSpacing()) / 1000)
-    if mask is not None:
-        return Extraction(from_itk(corrected), _as_mask(mask), {"brain_volume_ml": volume})
+    if mask is not None or prior is None:
+        return Extraction(from_itk(corrected), _as_mask(mask or from_itk(native_mask)), {"brain_volume_ml": volume})
     agreement = _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5)
     return Extraction(
         from_itk(corrected), _as_mask(from_itk(native_mask)), {"brain_volume_ml": volume, "prior_dice": agreement}

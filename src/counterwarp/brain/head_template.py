@@ -91,8 +91,8 @@ def _padded(image: sitk.Image) -> sitk.Image:
 
 def _set_in(head: nib.Nifti1Image, brain: nib.Nifti1Image, mask: nib.Nifti1Image) -> nib.Nifti1Image:
     """Replace the head's blurred brain by the sharp one, intensities matched, with a seam of about 2 mm."""
-    head_data, brain_data, inside = (np.asarray(i.dataobj, dtype=np.float32) for i in (head, brain, mask))
-    inside = inside > 0.5
+    head_data, brain_data = (np.asarray(image.dataobj, dtype=np.float32) for image in (head, brain))
+    inside = np.asarray(mask.dataobj) > 0.5
     scale = np.percentile(head_data[inside], 90) / np.percentile(brain_data[inside], 90)
     share = gaussian_filter(inside.astype(np.float32), 0.8)
     return nib.Nifti1Image((share * brain_data * scale + (1 - share) * head_data).astype(np.float32), head.affine)

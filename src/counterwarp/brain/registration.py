@@ -53,17 +53,17 @@ def multistart_affine(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTrans
 
     Centres of mass alone lose heads that are turned by more than about 15 degrees.
     """
-    coarse = [isotropic(image, 8.0) for image in (fixed, moving)]
-    fine = [isotropic(image, 4.0) for image in (fixed, moving)]
+    coarse_fixed, coarse_moving = (isotropic(image, 8.0) for image in (fixed, moving))
+    fine_fixed, fine_moving = (isotropic(image, 4.0) for image in (fixed, moving))
     centred = sitk.CenteredTransformInitializer(
-        *fine, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
+        fine_fixed, fine_moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
     )
     starts = []
     for pitch in START_ANGLES:
         for roll in START_ANGLES:
             start = sitk.Euler3DTransform(centred)
             start.SetRotation(np.deg2rad(pitch), np.deg2rad(roll), 0.0)
-            starts.append(_optimise(*coarse, start, iterations=25))
+            starts.append(_optimise(coarse_fixed, coarse_moving, start, iterations=25))
     starts.sort(key=lambda pair: pair[0])
     refined = []
     for _, rigid in starts[:2]:
@@ -71,7 +71,7 @@ def multistart_affine(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTrans
         affine.SetCenter(rigid.GetCenter())
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
-        refined.append(_optimise(*fine, affine, iterations=60))
+        refined.append(_optimise(fine_fixed, fine_moving, affine, iterations=60))
     return min(refined, key=lambda pair: pair[0])[1]
 
 
@@ -109,11 +109,11 @@ def refine_with_ants(
             initial_transform=f"{folder}/start.mat",
             outprefix=f"{folder}/out",
             aff_metric="mattes",
-            aff_iterations=(100, 50, 20),
+            aff_iterations=(100, 50, 5),
             aff_shrink_factors=(4, 2, 1),
             aff_smoothing_sigmas=(2, 1, 0),
             syn_metric="mattes",
-            reg_iterations=(40, 20, 10),
+            reg_iterations=(40, 20, 3),
             random_seed=SEED,
         )
         transforms = result["fwdtransforms"]

@@ -1,5 +1,4 @@
-"""Slices of maps over anatomy, at world positions, left and right marked (radiologists' view is not used:
-the left of the picture is the left of the person)."""
+"""Slices of maps over anatomy at world positions; the left of a picture is the left of the person, and marked."""
 
 from __future__ import annotations
 
@@ -8,17 +7,20 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from nilearn.plotting import find_cut_slices, plot_anat, plot_stat_map
 
 # Perceptually uniform and safe for colour-blind readers; its dark centre melts into the anatomy.
 DIVERGING = "berlin"
 LIMIT_PERCENTILE = 99.5  # of |map| where it is not 0: colours saturate there, a single voxel does not set the scale
 OPAQUE_SHARE = 0.4  # of the colour limit: from here on a map hides the anatomy, below it fades
-AXIAL, CORONAL = 4, 3
 SLICE_SPACING_MM = 12.0
+STRIP = 0.9  # share of the figure's width that slices take; the colour bar has the rest
+LABEL_SIZE = 8  # points
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,17 @@ class Portrait:
 
 def load(path: Path) -> nib.Nifti1Image:
     """Read a map for plotting."""
-    return nib.load(str(path))
+    return nib.Nifti1Image.from_filename(str(path))
 
 
-def choose_slices(image: nib.Nifti1Image) -> dict[str, list[float]]:
-    """World positions (mm) of the axial and coronal slices where a map is strongest."""
+def choose_slices(image: nib.Nifti1Image, axial: int, coronal: int) -> dict[str, list[float]]:
+    """World positions (mm) of the axial (z) and coronal (y) slices where a map is strongest."""
     size = nib.Nifti1Image(np.abs(image.get_fdata()), image.affine)
-    return {
-        axis: [round(float(cut)) for cut in find_cut_slices(size, axis, n, spacing=_voxels(image, axis))]
-        for axis, n in (("z", AXIAL), ("y", CORONAL))
-    }
+    cuts: dict[str, list[float]] = {}
+    for axis, n in (("z", axial), ("y", coronal)):
+        voxels = max(1, round(SLICE_SPACING_MM / float(image.header.get_zooms()["xyz".index(axis)])))
+        cuts[axis] = [round(float(cut)) for cut in find_cut_slices(size, axis, n, spacing=voxels)]
+    return cuts
 
 
 def limit(image: nib.Nifti1Image) -> float:
@@ -64,49 +67,62 @@ def limit(image: nib.Nifti1Image) -> float:
 def paint_maps(figure: Figure, panels: list[Panel], template: nib.Nifti1Image, slices: dict[str, list[float]]) -> None:
     """One row per map over the template, the same slices in each, every row with its own symmetric colour bar."""
     height = 1 / len(panels)
+    width = STRIP / sum(len(cuts) for cuts in slices.values())
     for row, panel in enumerate(panels):
         bottom = 1 - (row + 1) * height
         bound = limit(panel.image)
-        figure.text(0.005, bottom + 0.93 * height, panel.title, fontweight="bold", va="center")
-        width = 0.9 / (AXIAL + CORONAL)
+        figure.text(0.002, bottom + 0.92 * height, panel.title, fontweight="bold", va="center")
+        _backdrop(figure, bottom, 0.84 * height)
         left = 0.0
         for axis, cuts in slices.items():
-            axes = figure.add_axes((left, bottom, width * len(cuts), 0.86 * height))
+            axes = figure.add_axes((left, bottom, width * len(cuts), 0.84 * height))
             _overlay(panel.image, template, axis, cuts, bound, figure, axes)
             left += width * len(cuts)
-        bar = figure.add_axes((0.915, bottom + 0.06 * height, 0.012, 0.74 * height))
-        _colour_bar(figure, bar, bound, panel.unit)
+        _colour_bar(figure, bottom + 0.06 * height, 0.72 * height, bound, panel.unit)
 
 
-def paint_portraits(figure: Figure, portraits: list[Portrait], slices: dict[str, list[float]]) -> None:
-    """One row per participant: scan, counterfactual and log-Jacobian over the scan, one axial and one coronal slice."""
+def paint_portraits(figure: Figure, portraits: list[Portrait], slices: dict[str, list[float]], unit: str) -> None:
+    """One row per participant: scan, counterfactual and log-Jacobian over the scan, for each of the slices."""
     height = 1 / len(portraits)
-    cuts = {axis: positions[len(positions) // 2] for axis, positions in slices.items()}
-    columns = [(axis, kind) for axis in cuts for kind in ("before", "after", "log-Jacobian")]
-    width = 0.9 / len(columns)
+    columns = [(axis, cut, kind) for axis in slices for cut in slices[axis] for kind in ("scan", "after", "map")]
+    width = STRIP / len(columns)
+    titles = {"scan": "before", "after": "after", "map": "log-Jacobian"}
     for row, portrait in enumerate(portraits):
         bottom = 1 - (row + 1) * height
         bound = limit(portrait.log_jacobian)
-        figure.text(0.005, bottom + 0.95 * height, portrait.title, fontweight="bold", va="center")
-        for column, (axis, kind) in enumerate(columns):
-            axes = figure.add_axes((column * width, bottom, width, 0.82 * height))
-            figure.text((column + 0.5) * width, bottom + 0.86 * height, kind, ha="center", va="center")
-            if kind == "log-Jacobian":
-                _overlay(portrait.log_jacobian, portrait.before, axis, [cuts[axis]], bound, figure, axes)
+        before, after = _on_black(portrait.before), _on_black(portrait.after)
+        figure.text(0.002, bottom + 0.95 * height, portrait.title, fontweight="bold", va="center")
+        _backdrop(figure, bottom, 0.8 * height)
+        for column, (axis, cut, kind) in enumerate(columns):
+            axes = figure.add_axes((column * width, bottom, width, 0.8 * height))
+            figure.text((column + 0.5) * width, bottom + 0.845 * height, titles[kind], ha="center", va="center")
+            if kind == "map":
+                _overlay(portrait.log_jacobian, before, axis, [cut], bound, figure, axes)
             else:
-                scan = portrait.before if kind == "before" else portrait.after
-                _anatomy(scan, axis, cuts[axis], figure, axes)
-        bar = figure.add_axes((0.915, bottom + 0.06 * height, 0.012, 0.7 * height))
-        _colour_bar(figure, bar, bound, "log volume change")
+                _anatomy(before if kind == "scan" else after, axis, cut, figure, axes)
+        _colour_bar(figure, bottom + 0.06 * height, 0.68 * height, bound, unit)
 
 
-def _voxels(image: nib.Nifti1Image, axis: str) -> int:
-    """The wanted distance between slices in voxels, at least one."""
-    return max(1, round(SLICE_SPACING_MM / float(image.header.get_zooms()["xyz".index(axis)])))
+def _on_black(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """A z-scored brain with its darkest value outside (there it is 0, which would be mid-grey)."""
+    data = image.get_fdata()
+    return nib.Nifti1Image(np.where(data == 0, data.min(), data), image.affine)
 
 
-def _overlay(image, background, axis, cuts, bound, figure, axes) -> None:
-    plot_stat_map(
+def _backdrop(figure: Figure, bottom: float, height: float) -> None:
+    figure.add_artist(Rectangle((0, bottom), STRIP, height, color="black", zorder=-1))
+
+
+def _overlay(
+    image: nib.Nifti1Image,
+    background: nib.Nifti1Image,
+    axis: str,
+    cuts: list[float],
+    bound: float,
+    figure: Figure,
+    axes: Axes,
+) -> None:
+    display = plot_stat_map(
         image,
         bg_img=background,
         display_mode=axis,
@@ -119,16 +135,29 @@ def _overlay(image, background, axis, cuts, bound, figure, axes) -> None:
         transparency_range=[0, OPAQUE_SHARE * bound],
         black_bg=True,
         colorbar=False,
+        annotate=False,
         figure=figure,
         axes=axes,
     )
+    display.annotate(size=LABEL_SIZE)
 
 
-def _anatomy(image, axis, cut, figure, axes) -> None:
-    plot_anat(image, display_mode=axis, cut_coords=[cut], black_bg=True, colorbar=False, figure=figure, axes=axes)
+def _anatomy(image: nib.Nifti1Image, axis: str, cut: float, figure: Figure, axes: Axes) -> None:
+    display = plot_anat(
+        image,
+        display_mode=axis,
+        cut_coords=[cut],
+        black_bg=True,
+        colorbar=False,
+        annotate=False,
+        figure=figure,
+        axes=axes,
+    )
+    display.annotate(size=LABEL_SIZE)
 
 
-def _colour_bar(figure: Figure, axes, bound: float, unit: str) -> None:
+def _colour_bar(figure: Figure, bottom: float, height: float, bound: float, unit: str) -> None:
+    axes = figure.add_axes((STRIP + 0.012, bottom, 0.012, height))
     bar = figure.colorbar(ScalarMappable(Normalize(-bound, bound), DIVERGING), cax=axes)
-    bar.set_label(unit)
+    bar.set_label(unit, size=LABEL_SIZE + 1)
     bar.outline.set_visible(False)

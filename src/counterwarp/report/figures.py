@@ -66,18 +66,18 @@ def paint_roc(figure: Figure, predictions: pd.DataFrame, metrics: dict[str, Any]
     low, high = metrics["auc_ci"]
     roc.text(0.97, 0.06, f"AUC {metrics['auc']:.3f}\n95 % {low:.2f} to {high:.2f}", ha="right", va="bottom")
     counts = metrics["confusion"]
-    rows = (("case", "true_case", "missed_case"), ("control", "false_case", "true_control"))
-    for y, (truth, *cells) in enumerate(rows):
+    rows = {"case": ("true_case", "missed_case"), "control": ("false_case", "true_control")}
+    for y, cells in enumerate(rows.values()):
         total = sum(counts[cell] for cell in cells)
         for x, cell in enumerate(cells):
             share = counts[cell] / total
             matrix.fill(
                 [x, x + 1, x + 1, x], [y, y, y + 1, y + 1], color=CASE if x == 0 else CONTROL, alpha=0.1 + 0.6 * share
             )
-            matrix.text(x + 0.5, y + 0.5, f"{counts[cell]}\n{share:.0%}", ha="center", va="center", fontsize=13)
+            matrix.text(x + 0.5, y + 0.5, f"{counts[cell]}\n{100 * share:.0f} %", ha="center", va="center", fontsize=13)
     matrix.set(xlim=(0, 2), ylim=(2, 0), aspect="equal", title="Decisions at logit 0")
     matrix.set_xticks([0.5, 1.5], ["called case", "called control"])
-    matrix.set_yticks([0.5, 1.5], [row[0] for row in rows], rotation=90, va="center")
+    matrix.set_yticks([0.5, 1.5], list(rows), rotation=90, va="center")
     matrix.tick_params(length=0)
     matrix.spines[:].set_visible(False)
     figure.tight_layout(w_pad=4)

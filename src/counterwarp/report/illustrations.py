@@ -14,7 +14,6 @@ from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION
 from counterwarp.report import brains, figures
 from counterwarp.report.results import Results
 
-QUANTILES = {"lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
 LOG_UNIT = "log volume change\n(negative = shrinks)"
 SALIENCY_UNIT = "logits per z-score\n(not a volume)"
 
@@ -45,18 +44,25 @@ def draw_all(
         Label of controls (0) and cases (1).
     """
     panels = group_panels(results, comparison)
-    slices = brains.choose_slices(panels[1 if "truth" in comparison else 0].image)
+    reference = panels[1 if "truth" in comparison else 0].image
     rows = portraits(results, explanations, comparison, groups)
     paints = {
         "roc": ((8, 3.6), partial(figures.paint_roc, predictions=predictions, metrics=metrics)),
         "logits": ((8, 3.8), partial(figures.paint_logits, explanations=explanations, labels=groups)),
         "group_maps": (
             (11, 1.85 * len(panels)),
-            partial(brains.paint_maps, panels=panels, template=brains.load(template), slices=slices),
+            partial(
+                brains.paint_maps,
+                panels=panels,
+                template=brains.load(template),
+                slices=brains.choose_slices(reference, 4, 3),
+            ),
         ),
         "participants": (
             (11, 2.3 * len(rows)),
-            partial(brains.paint_portraits, portraits=rows, slices=slices),
+            partial(
+                brains.paint_portraits, portraits=rows, slices=brains.choose_slices(reference, 1, 1), unit=LOG_UNIT
+            ),
         ),
     }
     return {name: Markup(figures.draw(name, folder, size, paint)) for name, (size, paint) in paints.items()}
@@ -79,7 +85,10 @@ def group_panels(results: Results, comparison: dict[str, Any]) -> list[brains.Pa
 def portraits(
     results: Results, explanations: pd.DataFrame, comparison: dict[str, Any], groups: dict[int, str]
 ) -> list[brains.Portrait]:
-    """Three participants: the quartiles of agreement with the planted truth or, without one, of the logit's change."""
+    """Three participants by their agreement with the planted truth or, without one, by the change of their logit.
+
+    The median control, the median case and, of everyone, the one at the lower quartile: not the best of them.
+    """
     own = explanations[explanations["direction"] == explanations["is_case"].map(DIRECTION)].set_index("scan_id")
     score = (own["logit_simulated"] - own["logit"]) * own["direction"].map(ALIGNMENT)
     meaning = "logit change"
@@ -87,10 +96,16 @@ def portraits(
         agreement = pd.DataFrame(comparison["scans"]).set_index("scan_id")["signed_ncc"].dropna().astype(float)
         if len(agreement):  # on a null cohort every truth is constant and agrees with nothing
             score, meaning = agreement, "NCC with truth"
+    is_case = own["is_case"].loc[score.index]
+    wanted = {
+        "median control": (score[is_case == 0], 0.5),
+        "median case": (score[is_case == 1], 0.5),
+        "lower quartile of all": (score, 0.25),
+    }
     found = []
-    for name, quantile in QUANTILES.items():
-        scan_id = (score - score.quantile(quantile)).abs().idxmin()
-        row = own.loc[scan_id]
+    for name, (candidates, quantile) in wanted.items():
+        scan_id = str((candidates - float(candidates.quantile(quantile))).abs().idxmin())
+        row = own.loc[scan_id].to_dict()
         title = (
             f"{scan_id} ({groups[row['is_case']]}), {row['direction']}: logit {row['logit']:.1f} to "
             f"{row['logit_simulated']:.1f}. {meaning} {score[scan_id]:.2f} ({name})"

@@ -8,6 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def render(template: str, **context: Any) -> str:
     """Fill one of the templates in ``counterwarp/report/templates``; a value that is not given is an error."""
@@ -32,8 +34,8 @@ def _percent(share: float | None, digits: int = 0) -> str:
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    return "undefined" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return "undefined" if value is None else f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def _signed(value: float | None, digits: int = 1) -> str:
-    return "undefined" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    return "undefined" if value is None else f"{value:+.{digits}f}".replace("-", MINUS)

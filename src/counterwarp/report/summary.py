@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 
 from counterwarp import __version__
 from counterwarp.explain.evaluation import classifier_metrics, finite, simulator_metrics
@@ -51,16 +52,13 @@ def evaluate(
 
 def seconds(records: list[dict[str, Any]]) -> dict[str, float]:
     """Wall-clock seconds per stage, summed over its tasks."""
-    table = pd.DataFrame([(record["stage"], record["seconds"]) for record in records], columns=["stage", "seconds"])
-    return table.groupby("stage", sort=False)["seconds"].sum().round(1).to_dict()
+    return _times(records).sum().round(1).to_dict()
 
 
 def stage_table(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per stage: tasks, seconds in all and of the median task, in the order of the pipeline's first records."""
-    table = pd.DataFrame([(record["stage"], record["seconds"]) for record in records], columns=["stage", "seconds"])
-    grouped = table.groupby("stage", sort=False)["seconds"].agg(["count", "sum", "median"])
-    rows = grouped.sort_values("sum", ascending=False).reset_index()
-    return rows.to_dict("records")
+    """Per stage: tasks, seconds in all and of the median task; the longest stage on top."""
+    grouped = _times(records).agg(["count", "sum", "median"]).sort_values("sum", ascending=False)
+    return [{"stage": stage, **row} for stage, row in grouped.to_dict("index").items()]
 
 
 def settings_table(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -91,3 +89,9 @@ def warnings(evaluation: dict[str, Any]) -> list[str]:
     if folding:
         found.append(f"Warps fold in {folding:.2%} of brain voxels; volume change has no meaning there.")
     return found
+
+
+def _times(records: list[dict[str, Any]]) -> SeriesGroupBy:
+    """Seconds of all tasks, grouped by stage."""
+    table = pd.DataFrame([(record["stage"], record["seconds"]) for record in records], columns=["stage", "seconds"])
+    return table.groupby("stage")["seconds"]

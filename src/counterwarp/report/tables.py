@@ -16,13 +16,13 @@ DOUBTFUL_FIRST = {"FAIL": 0, "REVIEW": 1, "PASS": 2}
 
 def describe_groups(cohort: pd.DataFrame) -> list[dict[str, Any]]:
     """Per group: participants, scans, and mean (SD) over participants of every covariate that is a number."""
-    rows = []
+    described: list[dict[str, Any]] = []
     for group, members in cohort.groupby("group"):
         people = members.drop_duplicates("participant_id")
         numbers = people.select_dtypes("number").drop(columns="is_case").dropna(axis="columns", how="all")
         covariates = {name: f"{numbers[name].mean():.1f} ({numbers[name].std():.1f})" for name in numbers}
-        rows.append({"group": group, "participants": len(people), "scans": len(members), **covariates})
-    return rows
+        described.append({"group": group, "participants": len(people), "scans": len(members), **covariates})
+    return described
 
 
 def scan_quality(results: Results, groups: dict[str, str]) -> list[dict[str, Any]]:
@@ -43,4 +43,5 @@ def scan_quality(results: Results, groups: dict[str, str]) -> list[dict[str, Any
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as rows for the page, empty cells as empty words."""
-    return table.astype(object).where(table.notna(), "").to_dict("records")
+    filled = table.astype(object).where(table.notna(), "")
+    return [dict(zip(filled.columns.astype(str), row, strict=True)) for row in filled.to_numpy().tolist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def check_cohort(
         record |= {"case": case, "control": control, "scans": len(cohort), "set_aside": sorted(bad)}
 
 
-def _line(problem: dict[str, Any]) -> str:
+def _line(problem: dict[Hashable, Any]) -> str:
     """One problem as a line of the message: row, file, what is wrong, what to do."""
     row = f"row {problem['row']}: " if problem["row"] > 0 else ""
     file = f"{problem['file']}: " if problem["file"] else ""

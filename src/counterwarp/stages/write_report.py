@@ -38,7 +38,7 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
         metadata.write_participants(output / "participants.tsv", cohort)
         metadata.write_description(output / "dataset_description.json")
 
-        groups = {int(is_case): str(rows["group"].iloc[0]) for is_case, rows in cohort.groupby("is_case")}
+        groups = dict(zip(cohort["is_case"], cohort["group"], strict=True))
         maps = {"found": brains.load(results.one(layout.group_map("aligned")))}
         if "truth" in comparison:
             maps["planted"] = brains.load(results.one(layout.group_map("truth")))
