@@ -7,9 +7,10 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from nilearn.plotting import find_cut_slices, plot_anat, plot_stat_map
@@ -109,6 +110,14 @@ def _on_black(image: nib.Nifti1Image) -> nib.Nifti1Image:
     return nib.Nifti1Image(np.where(data == 0, data.min(), data), image.affine)
 
 
+def _fading() -> ListedColormap:
+    """The diverging colours, transparent at 0 and opaque from ``OPAQUE_SHARE`` of the limit on."""
+    values = np.linspace(-1, 1, 256)
+    colours = colormaps[DIVERGING](np.linspace(0, 1, 256))
+    colours[:, 3] = np.minimum(np.abs(values) / OPAQUE_SHARE, 1)
+    return ListedColormap(colours)
+
+
 def _backdrop(figure: Figure, bottom: float, height: float) -> None:
     figure.add_artist(Rectangle((0, bottom), STRIP, height, color="black", zorder=-1))
 
@@ -127,12 +136,10 @@ def _overlay(
         bg_img=background,
         display_mode=axis,
         cut_coords=cuts,
-        cmap=DIVERGING,
+        cmap=_fading(),
         vmax=bound,
         symmetric_cbar=True,
         threshold=None,
-        transparency=image,
-        transparency_range=[0, OPAQUE_SHARE * bound],
         black_bg=True,
         colorbar=False,
         annotate=False,

@@ -18,7 +18,7 @@ INK = "#1a1d21"  # near-black in the PNG files; replaced by the page's text colo
 CASE, CONTROL = "#e0812e", "#3b8fd9"  # told apart by readers with any colour vision, on white and on black
 THUMBNAIL = (760, 480)  # pixels; keeps a mosaic near 40 kB
 JPEG_QUALITY = 70
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "text.color": INK,
     "axes.edgecolor": INK,

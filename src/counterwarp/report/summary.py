@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections import defaultdict
 from importlib.metadata import version
+from statistics import median
 from typing import Any
 
 import pandas as pd
-from pandas.api.typing import SeriesGroupBy
 
 from counterwarp import __version__
 from counterwarp.explain.evaluation import classifier_metrics, finite, simulator_metrics
@@ -52,13 +53,16 @@ def evaluate(
 
 def seconds(records: list[dict[str, Any]]) -> dict[str, float]:
     """Wall-clock seconds per stage, summed over its tasks."""
-    return _times(records).sum().round(1).to_dict()
+    return {stage: round(sum(times), 1) for stage, times in _times(records).items()}
 
 
 def stage_table(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Per stage: tasks, seconds in all and of the median task; the longest stage on top."""
-    grouped = _times(records).agg(["count", "sum", "median"]).sort_values("sum", ascending=False)
-    return [{"stage": stage, **row} for stage, row in grouped.to_dict("index").items()]
+    rows = [
+        {"stage": stage, "tasks": len(times), "total": sum(times), "median": median(times)}
+        for stage, times in _times(records).items()
+    ]
+    return sorted(rows, key=lambda row: -row["total"])
 
 
 def settings_table(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -91,7 +95,9 @@ def warnings(evaluation: dict[str, Any]) -> list[str]:
     return found
 
 
-def _times(records: list[dict[str, Any]]) -> SeriesGroupBy:
-    """Seconds of all tasks, grouped by stage."""
-    table = pd.DataFrame([(record["stage"], record["seconds"]) for record in records], columns=["stage", "seconds"])
-    return table.groupby("stage")["seconds"]
+def _times(records: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Seconds of every task by stage."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        times[record["stage"]].append(record["seconds"])
+    return times

@@ -20,7 +20,7 @@ def describe_groups(cohort: pd.DataFrame) -> list[dict[str, Any]]:
     for group, members in cohort.groupby("group"):
         people = members.drop_duplicates("participant_id")
         numbers = people.select_dtypes("number").drop(columns="is_case").dropna(axis="columns", how="all")
-        covariates = {name: f"{numbers[name].mean():.1f} ({numbers[name].std():.1f})" for name in numbers}
+        covariates = {str(name): f"{values.mean():.1f} ({values.std():.1f})" for name, values in numbers.items()}
         described.append({"group": group, "participants": len(people), "scans": len(members), **covariates})
     return described
 

@@ -1,0 +1,205 @@
+"""The report of a tiny run with known numbers."""
+
+import json
+import re
+from html import unescape
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from tiny_run import make_run
+
+from counterwarp.cli.main import counterwarp
+from counterwarp.core import images, templates
+from counterwarp.core.errors import InputError
+from counterwarp.report.regions import volume_changes
+from counterwarp.report.results import Results
+from counterwarp.report.summary import warnings
+from counterwarp.stages.compare_groups import compare_groups
+from counterwarp.stages.write_report import write_report
+
+DATA_URI = re.compile(r"data:[^\"')]*")
+MISSED = "1 of 12 scans, so 11/12 are right"
+
+
+def written(folder, with_truth):
+    run = make_run(folder)
+    compare_groups(run.cohort, run.maps, run.transforms, run.truth if with_truth else None, run.group)
+    write_report([run.results], run.templates, folder / "report")
+    return run, folder / "report"
+
+
+@pytest.fixture(scope="module")
+def with_truth(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("truth"), with_truth=True)
+
+
+@pytest.fixture(scope="module")
+def without_truth(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("real"), with_truth=False)
+
+
+def words(report):
+    """The page's text without images and tags."""
+    html = DATA_URI.sub("", (report / "report.html").read_text())
+    body = re.sub(r"<(style|metadata|defs)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def test_evaluation_holds_the_runs_known_numbers(with_truth):
+    evaluation = json.loads((with_truth[1] / "evaluation.json").read_text())
+    assert evaluation["classifier"]["accuracy"] == pytest.approx(11 / 12), MISSED
+    # Controls' logits are in (-2.5, -0.5), the missed case's is -0.5 and the others' are positive: no pair is wrong.
+    assert evaluation["classifier"]["auc"] == 1.0
+    assert evaluation["classifier"]["n"] == 12
+    assert evaluation["simulator"]["margin_reached"] == {"inject": 1.0, "remove": pytest.approx(11 / 12)}
+    assert evaluation["simulator"]["folding_fraction"] == 0
+    assert evaluation["truth"]["group_signed_ncc"] > 0.95
+    assert 0.5 < evaluation["truth"]["participant_signed_ncc"] < 1
+    assert abs(evaluation["saliency"]["gradient"]["group_signed_ncc"]) < 0.2
+    assert evaluation["seconds"]["extract_brain"] == 12 * 20
+    assert evaluation["seconds"]["align_affine"] == 12 * 20
+    assert evaluation["seconds"]["train_simulator"] == 3 * 30
+    assert evaluation["seconds"]["check_cohort"] == 1
+
+
+def test_page_says_the_numbers_in_words(with_truth):
+    text = words(with_truth[1])
+    evaluation = json.loads((with_truth[1] / "evaluation.json").read_text())
+    assert "AD against CN · 12 participants · 3 folds · 8.0 mm grid" in text
+    assert "91.7 % accuracy out of fold" in text
+    assert "92 % reach it under remove" in text
+    assert f"{evaluation['truth']['group_signed_ncc']:.3f}" in text
+    assert "planted by a computer, and it is a strong one" in text
+    assert "Hippocampus \N{MINUS SIGN}33 %, Lateral Ventricle +65 %" in text
+    assert "negative (blue) means this tissue loses volume" in text
+    assert "sub-90 align_affine template correlation 0.41" in text
+    assert "sub-91 14 sub-91.nii.gz truncated copy it again" in text
+    assert "CC BY-NC" in text
+    assert "12 scans: 12 PASS, 0 REVIEW, 0 FAIL" in text
+    assert (with_truth[1] / "report.html").read_text().count("data:image/jpeg") == 12
+
+
+def test_page_is_self_contained_and_has_every_figure(with_truth):
+    html = (with_truth[1] / "report.html").read_text()
+    assert not re.findall(r"(?:src|href)=[\"'](?!#|data:)", html)
+    assert "url(http" not in html
+    assert "@import" not in html
+    assert html.count("<svg") == 4
+    assert "currentColor" in html
+    names = {path.name for path in (with_truth[1] / "figures").iterdir()}
+    assert names == {"roc.png", "logits.png", "group_maps.png", "participants.png"}
+
+
+def test_ids_of_the_inlined_figures_do_not_collide(with_truth):
+    html = (with_truth[1] / "report.html").read_text()
+    per_figure = [set(re.findall(r'xlink:href="(#[^"]+)"', svg)) for svg in html.split("<svg")[1:]]
+    shared = per_figure[0].intersection(*per_figure[1:])
+    assert not shared
+
+
+def test_without_truth_the_page_does_not_speak_of_it(without_truth):
+    evaluation = json.loads((without_truth[1] / "evaluation.json").read_text())
+    assert "truth" not in evaluation
+    assert "group_signed_ncc" not in evaluation["saliency"]["gradient"]
+    text = words(without_truth[1]).lower()
+    assert "truth" not in text
+    assert "planted" not in text
+    assert "the median control, the median case" in text
+
+
+def test_null_truth_gives_null_not_nan(with_truth, tmp_path):
+    run = with_truth[0]
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for path in run.truth.glob("*.nii.gz"):
+        values, grid = images.load(path)
+        images.save(truth / path.name, np.zeros_like(values), grid)
+    (truth / "truth.json").write_text(json.dumps({"effect": 0.0, "region_changes_percent": {}}))
+    compare_groups(run.cohort, run.maps, run.transforms, truth, tmp_path / "group")
+    found = json.loads((tmp_path / "group" / "comparison.json").read_text())
+    assert found["truth"]["group_signed_ncc"] is None
+    assert found["truth"]["participant_signed_ncc"] is None
+    (tmp_path / "results").mkdir()
+    for child in run.results.iterdir():
+        if child.name != "group":
+            (tmp_path / "results" / child.name).symlink_to(child)
+    write_report([tmp_path / "results", tmp_path / "group"], run.templates, tmp_path / "report")
+    assert "undefined" in words(tmp_path / "report")
+    assert "This is a null cohort" in words(tmp_path / "report")
+    assert "strong one" not in words(tmp_path / "report")
+
+
+def test_participants_and_description_are_bids(with_truth):
+    people = pd.read_csv(with_truth[1] / "participants.tsv", sep="\t")
+    assert list(people.columns) == ["participant_id", "group", "age"]
+    assert len(people) == 12
+    description = json.loads((with_truth[1] / "dataset_description.json").read_text())
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"][0]["Name"] == "counterwarp"
+
+
+def test_citation_is_filled_from_the_run(with_truth):
+    text = (with_truth[1] / "CITATION.md").read_text()
+    assert "6 participants of the case group (AD)" in text
+    assert "accuracy of 91.7 %" in text
+    assert "Going beyond saliency maps" in text
+    assert "{{" not in text
+
+
+def test_a_users_words_are_escaped(with_truth, tmp_path):
+    run = with_truth[0]
+    (tmp_path / "results").mkdir()
+    for child in run.results.iterdir():
+        if child.name != "problems.csv":
+            (tmp_path / "results" / child.name).symlink_to(child)
+    pd.DataFrame([{"scan_id": "sub-91", "row": 1, "file": "<script>x</script>", "problem": "", "remedy": "y"}]).assign(
+        severity="image"
+    ).to_csv(tmp_path / "results" / "problems.csv", index=False)
+    arguments = ["--results", tmp_path / "results", "--templates", run.templates, "--output", tmp_path / "out"]
+    result = CliRunner().invoke(counterwarp, ["write-report", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "&lt;script&gt;x&lt;/script&gt;" in html
+    assert "<script" not in html
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"cohort\.csv: expected at least one such table"):
+        write_report([tmp_path], tmp_path, tmp_path / "out")
+    with pytest.raises(InputError, match=r"comparison\.json: expected one such file .* found none"):
+        Results([tmp_path]).one("comparison.json")
+
+
+def test_the_same_file_through_two_links_counts_once(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "comparison.json").write_text("{}")
+    (tmp_path / "b" / "comparison.json").symlink_to(tmp_path / "a" / "comparison.json")
+    assert Results([tmp_path]).one("comparison.json").read_text() == "{}"
+
+
+def test_region_changes_of_known_maps():
+    atlas, names = templates.atlas()
+    labels = np.asarray(atlas.dataobj)
+    left = int(names.set_index("name")["index"]["Left_Hippocampus"])
+    uniform = nib.Nifti1Image(np.full(labels.shape, np.log(1.1), np.float32), atlas.affine)
+    one = nib.Nifti1Image(np.where(labels == left, np.log(0.5), 0).astype(np.float32), atlas.affine)
+    table = volume_changes({"one": one, "uniform": uniform}, atlas, names)
+    assert table["region"][0] == "Left Hippocampus"
+    assert table["one"][0] == pytest.approx(-50, abs=1e-3)  # float32 maps
+    np.testing.assert_allclose(table["uniform"], 10, atol=1e-3)
+    np.testing.assert_allclose(table["one"][1:], 0, atol=1e-3)
+
+
+def test_weak_runs_carry_a_warning():
+    weak = {
+        "classifier": {"auc": 0.55},
+        "simulator": {"margin_reached": {"inject": 0.5, "remove": 1.0}, "folding_fraction": 0.01},
+    }
+    first, second, third = warnings(weak)
+    assert "AUC 0.55" in first
+    assert "Under inject only 50%" in second
+    assert "fold in 1.00%" in third
