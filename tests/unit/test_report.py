@@ -181,6 +181,18 @@ def test_the_same_file_through_two_links_counts_once(tmp_path):
     assert Results([tmp_path]).one("comparison.json").read_text() == "{}"
 
 
+def test_a_copy_of_a_table_or_record_counts_once(tmp_path):
+    for name in ("predictions.csv", "predictions_fold-0.csv"):
+        (tmp_path / name).write_text("scan_id,fold,logit\n001,0,1.5\n002,0,-1.5\n")
+    for name in ("classifier.json", "classifier_fold-0.json"):
+        (tmp_path / name).write_text('{"stage": "train_classifier", "seconds": 3}')
+    (tmp_path / "sub-01_T1w.json").write_text('{"stage": "of a sidecar"}')
+    (tmp_path / "sub-01_T1w.nii.gz").touch()
+    results = Results([tmp_path])
+    assert results.table("predictions*.csv")["scan_id"].tolist() == ["001", "002"]
+    assert results.records() == [{"stage": "train_classifier", "seconds": 3}]
+
+
 def test_region_changes_of_known_maps():
     atlas, names = templates.atlas()
     labels = np.asarray(atlas.dataobj)

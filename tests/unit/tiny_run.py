@@ -202,8 +202,8 @@ def _write_records(run: Run, index: pd.DataFrame) -> None:
     """One record per task, with seconds that are easy to add up."""
     for stage, seconds, tasks in (("check_cohort", 1.0, 1), ("extract_brain", 20.0, len(index))):
         for task in range(tasks):
-            record = {"stage": stage, "version": "0", "settings": {"passes": 3}, "inputs": {}, "seconds": seconds}
-            (run.results / "brains" / f"{stage}_{task}.json").write_text(json.dumps(record))
+            record = {"stage": stage, "version": "0", "settings": {"passes": 3}, "inputs": {"task": task}}
+            (run.results / "brains" / f"{stage}_{task}.json").write_text(json.dumps(record | {"seconds": seconds}))
     for fold in range(FOLDS):
         for stage, name in (("train_classifier", "classifier"), ("train_simulator", "simulator")):
             record = {"stage": stage, "version": "0", "settings": {"epochs": 60}, "inputs": {"fold": fold}}

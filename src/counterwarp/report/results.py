@@ -49,7 +49,7 @@ class Results:
         return paths[0]
 
     def table(self, pattern: str) -> pd.DataFrame:
-        """All CSV tables of a name pattern, one below the other.
+        """All CSV tables of a name pattern, one below the other; a row that two copies of a file hold counts once.
 
         Raises
         ------
@@ -60,11 +60,12 @@ class Results:
         if not paths:
             places = ", ".join(str(folder) for folder in self.folders)
             raise InputError(f"{pattern}: expected at least one such table under {places}, found none.")
-        return pd.concat([pd.read_csv(path, dtype=IDENTIFIERS) for path in paths], ignore_index=True)
+        tables = pd.concat([pd.read_csv(path, dtype=IDENTIFIERS) for path in paths], ignore_index=True)
+        return tables.drop_duplicates(ignore_index=True)
 
     def records(self) -> list[dict[str, Any]]:
-        """The stages' records (see ``core.provenance``); sidecars of images are not among them."""
+        """The stages' records (see ``core.provenance``), copies counted once; sidecars of images are not among them."""
         names = {path.name for path in self._paths}
         candidates = [path for path in self.all("*.json") if f"{path.stem}.nii.gz" not in names]
-        contents = [json.loads(path.read_text()) for path in candidates]
+        contents = [json.loads(text) for text in dict.fromkeys(path.read_text() for path in candidates)]
         return [content for content in contents if isinstance(content, dict) and "stage" in content]
