@@ -34,11 +34,11 @@ def train_simulator(
                 "controls, expected above. It found no pattern to explain: train longer (--classifier.epochs), "
                 "add participants, or stop with --until classifier."
             )
-        record["margin"] = settings.margin * gap
+        record["margin"] = gap  # from a typical control to a typical case; training asks for a little more
         simulator = fit_simulator(
             CohortStore(cohort),
             load_classifier(classifier, device),
-            record["margin"],
+            settings.margin * gap,
             fold,
             seed,
             device,

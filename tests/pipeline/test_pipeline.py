@@ -1,0 +1,114 @@
+"""The pipeline's wiring (stub runs of real Nextflow) and its refusals."""
+
+import csv
+import os
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.pipeline
+ROOT = Path(__file__).parents[2]
+SCAN_TASKS, FOLDS = 6, 3
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort")
+    rows = []
+    for i in range(SCAN_TASKS):
+        data = np.random.default_rng(i).random((6, 6, 6)).astype(np.float32)
+        nib.save(nib.Nifti1Image(data, np.eye(4)), folder / f"{i}.nii.gz")
+        rows.append({"participant_id": f"{i}", "t1w": f"{i}.nii.gz", "group": ["case", "control"][i % 2]})
+    pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
+    return folder / "cohort.csv"
+
+
+def run(where, *arguments):
+    environment = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
+    command = ["nextflow", "-q", "run", str(ROOT / "main.nf"), "-stub-run", *map(str, arguments)]
+    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+
+
+def tasks(outdir):
+    with (outdir / "pipeline_info" / "trace.txt").open() as file:
+        return [(row["name"].split(" ")[0], row["status"]) for row in csv.DictReader(file, delimiter="\t")]
+
+
+@pytest.fixture(scope="module")
+def finished(cohort, tmp_path_factory):
+    where = tmp_path_factory.mktemp("run")
+    result = run(where, "--input", cohort, "--outdir", where / "out", "--folds", FOLDS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return where
+
+
+def test_every_stage_runs_once_per_scan_and_fold(finished):
+    names = [name for name, _ in tasks(finished / "out")]
+    expected = {
+        "CHECK_COHORT": 1, "PREPARE_TEMPLATES": 1, "EXTRACT_BRAIN": SCAN_TASKS, "ALIGN_AFFINE": SCAN_TASKS,
+        "PACK_COHORT": 1, "TRAIN_CLASSIFIER": FOLDS, "TRAIN_SIMULATOR": FOLDS, "MAP_JACOBIANS": FOLDS,
+        "MAP_SALIENCY": FOLDS, "COMPARE_GROUPS": 1, "WRITE_REPORT": 1,
+    }  # fmt: skip
+    assert {name: names.count(name) for name in set(names)} == expected
+
+
+def test_results_are_laid_out_as_bids_derivatives(finished):
+    out = finished / "out"
+    for path in (
+        "sub-0/anat/sub-0_space-MNI152_desc-preproc_T1w.nii.gz",
+        "sub-0/figures/sub-0_desc-qc_mosaic.png",
+        "sub-0/warps/sub-0_space-MNI152_desc-inject_logjacobian.nii.gz",
+        "models/fold-2/classifier",
+        "models/fold-2/simulator",
+        "report.html",
+        "evaluation.json",
+    ):
+        assert (out / path).exists(), path
+
+
+def test_resume_runs_nothing_again_and_a_setting_reruns_only_what_it_touches(finished, cohort):
+    arguments = ("-resume", "--input", cohort, "--outdir", finished / "out", "--folds", FOLDS)
+    assert run(finished, *arguments).returncode == 0
+    assert {status for _, status in tasks(finished / "out")} == {"CACHED"}
+    assert run(finished, *arguments, "--simulator.steps", 7).returncode == 0
+    again = {name for name, status in tasks(finished / "out") if status == "COMPLETED"}
+    assert again == {"TRAIN_SIMULATOR", "MAP_JACOBIANS", "COMPARE_GROUPS", "WRITE_REPORT"}
+
+
+def test_until_stops_after_the_stage(cohort, tmp_path):
+    result = run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", "--until", "preprocess", "--folds", 2)
+    assert result.returncode == 0, result.stdout
+    assert {name for name, _ in tasks(tmp_path / "out")} == {
+        "CHECK_COHORT", "PREPARE_TEMPLATES", "EXTRACT_BRAIN", "ALIGN_AFFINE", "PACK_COHORT",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--clasifier.epochs", "3"), "unknown parameter --clasifier. Did you mean --classifier?"),
+        (("--classifier.epoch", "3"), "unknown parameter --classifier.epoch. Did you mean --classifier.epochs?"),
+        (("--until", "jacobian"), "--until jacobian: expected one of preprocess, classifier"),
+    ],
+)
+def test_wrong_parameter_stops_before_any_task(cohort, tmp_path, arguments, message):
+    result = run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", *arguments)
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+    assert not list(tmp_path.glob("work/*/*/.command.sh"))
+
+
+def test_missing_file_and_lonely_group_are_named(cohort, tmp_path):
+    table = pd.read_csv(cohort)
+    table["t1w"] = [str(cohort.parent / name) for name in table["t1w"]]
+    table.loc[2, "t1w"] = "gone.nii.gz"
+    table = table[(table["group"] == "control") | (table.index == 2)]
+    table.to_csv(tmp_path / "bad.csv", index=False)
+    result = run(tmp_path, "--input", tmp_path / "bad.csv", "--outdir", tmp_path / "out")
+    assert result.returncode != 0
+    assert "gone.nii.gz: file not found" in result.stdout + result.stderr
+    assert "group 'case' has 1 participant" in result.stdout + result.stderr

@@ -1,0 +1,160 @@
+"""Samplesheets with every kind of mistake; folds that nobody crosses; the packed store."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from counterwarp.cohort.store import CohortStore
+from counterwarp.core import images, layout
+from counterwarp.core.errors import InputError
+from counterwarp.core.geometry import Grid
+from counterwarp.stages.check_cohort import check_cohort
+from counterwarp.stages.pack_cohort import assign_folds, pack_cohort
+
+
+@pytest.fixture
+def sheet(tmp_path):
+    """Six good scans, three of each group, as a list of rows and a function that checks an edited sheet."""
+    rows = []
+    for i in range(6):
+        data = np.random.default_rng(i).random((6, 6, 6)).astype(np.float32)
+        nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / f"{i}.nii.gz")
+        rows.append({"participant_id": f"s{i}", "t1w": f"{i}.nii.gz", "group": ["case", "control"][i % 2], "age": "60"})
+
+    def check(rows, on_bad_scan="skip", **options):
+        pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
+        arguments = {"group_column": "group", "case": "", "control": "", "folds": 2} | options
+        check_cohort(tmp_path / "cohort.csv", on_bad_scan=on_bad_scan, output=tmp_path / "out", **arguments)
+        return pd.read_csv(tmp_path / "out" / "cohort.csv")
+
+    return rows, check
+
+
+def test_good_sheet_is_normalised(sheet):
+    rows, check = sheet
+    cohort = check(rows)
+    assert list(cohort["scan_id"]) == [f"sub-s{i}" for i in range(6)]
+    assert list(cohort["is_case"]) == [1, 0] * 3
+    assert all(path.startswith("/") for path in cohort["t1w"])
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "message"),
+    [
+        (1, "t1w", "nowhere.nii.gz", "row 3: .*nowhere.nii.gz: file not found"),
+        (2, "age", "old", "row 4: age 'old' is not a number"),
+        (3, "participant_id", "s_3", "row 5: 's_3' is not a BIDS label"),
+        (4, "participant_id", "s0", "sub-s0 appears twice"),
+    ],
+)
+def test_table_problem_stops_and_names_the_row(sheet, row, column, value, message):
+    rows, check = sheet
+    rows[row][column] = value
+    with pytest.raises(InputError, match=message):
+        check(rows)
+
+
+def test_all_problems_are_told_at_once(sheet):
+    rows, check = sheet
+    rows[0]["age"], rows[1]["t1w"] = "?", "gone.nii.gz"
+    with pytest.raises(InputError, match=r"2 problem\(s\)"):
+        check(rows)
+
+
+def test_group_with_one_member_is_named(sheet):
+    rows, check = sheet
+    with pytest.raises(InputError, match="group 'case' has 1 participant"):
+        check([r for r in rows if r["group"] == "control"] + rows[:1])
+
+
+def test_unclear_groups_are_listed(sheet):
+    rows, check = sheet
+    for row in rows:
+        row["group"] = {"case": "AD", "control": "CN"}[row["group"]]
+    with pytest.raises(InputError, match="groups found: AD, CN"):
+        check(rows)
+    assert check(rows, case="AD", control="CN")["is_case"].sum() == 3
+
+
+def test_bad_image_is_set_aside_or_stops(sheet, tmp_path):
+    rows, check = sheet
+    rows += [{**rows[0], "participant_id": "s9", "t1w": "flat.nii.gz"}]
+    nib.save(nib.Nifti1Image(np.ones((6, 6, 6), np.float32), np.eye(4)), tmp_path / "flat.nii.gz")
+    assert "sub-s9" not in set(check(rows)["scan_id"])
+    assert "every voxel is 1" in pd.read_csv(tmp_path / "out" / "problems.csv")["problem"][0]
+    with pytest.raises(InputError, match=r"flat.nii.gz: every voxel is 1"):
+        check(rows, on_bad_scan="stop")
+
+
+def test_bids_folder_is_read_like_a_sheet(sheet, tmp_path):
+    bids = tmp_path / "bids"
+    for i in range(4):
+        (bids / f"sub-{i}" / "anat").mkdir(parents=True)
+        data = (tmp_path / f"{i}.nii.gz").read_bytes()
+        (bids / f"sub-{i}" / "anat" / f"sub-{i}_T1w.nii.gz").write_bytes(data)
+    (bids / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.9.0"}))
+    people = pd.DataFrame({"participant_id": [f"sub-{i}" for i in range(4)], "dx": ["AD", "CN"] * 2})
+    people.to_csv(bids / "participants.tsv", sep="\t", index=False)
+    check_cohort(bids, "dx", "AD", "CN", "skip", 2, tmp_path / "out")
+    assert list(pd.read_csv(tmp_path / "out" / "cohort.csv")["is_case"]) == [1, 0, 1, 0]
+
+
+def index(participants=20, scans=2):
+    ids = np.repeat([f"sub-{i}" for i in range(participants)], scans)
+    case = np.repeat(np.arange(participants) % 2, scans)
+    return pd.DataFrame(
+        {"scan_id": [f"{p}_ses-{i % scans}" for i, p in enumerate(ids)], "participant_id": ids, "is_case": case}
+    )
+
+
+def test_nobody_crosses_folds_and_groups_are_balanced():
+    folds = assign_folds(index(), 5, 3, seed=0)
+    assert (folds.groupby("participant_id")["fold"].nunique() == 1).all()
+    assert (folds.groupby(["fold", "is_case"])["participant_id"].nunique() == 2).all()
+    assert folds.groupby(["fold", "chunk"]).size().max() == 3
+    assert folds.equals(assign_folds(index(), 5, 3, seed=0))
+
+
+def test_too_few_participants_for_the_folds():
+    with pytest.raises(InputError, match="expected at least 5 in each"):
+        assign_folds(index(participants=6), 5, 3, seed=0)
+
+
+def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
+    grid = Grid((8, 8, 8), np.diag([8.0, 8, 8, 1]))
+    aligned, rows = tmp_path / "aligned", []
+    images.save(tmp_path / "grid_mask.nii.gz", np.ones(grid.shape, np.uint8), grid)
+    random = np.random.default_rng(0)
+    for i in range(8):
+        scan = f"sub-{i}"
+        rows.append(
+            {
+                "scan_id": scan,
+                "participant_id": scan,
+                "session_id": "",
+                "t1w": "",
+                "mask": "",
+                "group": "ab"[i % 2],
+                "is_case": i % 2,
+            }
+        )
+        images.save(aligned / layout.aligned_t1w(scan), random.standard_normal(grid.shape).astype(np.float32), grid)
+        extraction = {"stage": "extract_brain", "status": "PASS", "reasons": []}
+        (aligned / f"{scan}_desc-extraction.json").write_text(json.dumps(extraction))
+        verdict = {"stage": "align_affine", "status": "FAIL" if i == 3 else "PASS", "reasons": ["upside down"]}
+        if i != 4:
+            (aligned / f"{scan}_desc-qc.json").write_text(json.dumps(verdict))
+    pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
+    pack_cohort(tmp_path / "cohort.csv", aligned, tmp_path, 2, 10, 0, tmp_path / "packed")
+    store = CohortStore(tmp_path / "packed")
+    assert set(store.index["scan_id"]) == {f"sub-{i}" for i in (0, 1, 2, 5, 6, 7)}
+    reasons = pd.read_csv(tmp_path / "packed" / "exclusions.csv").set_index("scan_id")["reasons"]
+    assert reasons["sub-3"] == "upside down" and "did not finish" in reasons["sub-4"]
+    for position, scan in enumerate(store.index["scan_id"]):
+        assert np.allclose(store.images[position], images.load(aligned / layout.aligned_t1w(scan))[0], atol=2e-3)
+    for fold in (0, 1):
+        inside, outside = store.positions(fold, True), store.positions(fold, False)
+        assert len(inside) + len(outside) == 6 and not set(inside) & set(outside)

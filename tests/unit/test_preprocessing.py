@@ -1,0 +1,110 @@
+"""Brain extraction and alignment of a head whose anatomy is known; bad scans end in a message, not a crash."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from counterwarp.core import images, layout, templates
+from counterwarp.core.errors import InputError
+from counterwarp.core.geometry import read_itk_affine
+from counterwarp.core.settings import AlignmentSettings, ExtractionSettings
+from counterwarp.stages.align_affine import align_affine
+from counterwarp.stages.extract_brain import extract_brain
+
+
+@pytest.fixture(scope="module")
+def aligned(templates, head, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("aligned")
+    extract_brain("sub-01", head, None, False, templates, folder, ExtractionSettings())
+    native = folder / layout.native_t1w("sub-01"), folder / layout.native_mask("sub-01")
+    align_affine("sub-01", *native, templates, folder, AlignmentSettings())
+    return folder
+
+
+def test_extracted_brain_is_the_simulated_brain(aligned, head, templates):
+    """The head was made from the MNI152 brain: its mask, brought back by the alignment, must match."""
+    mask, grid = images.load(aligned / layout.aligned_mask("sub-01"))
+    expected, _ = images.load(templates / "grid_mask.nii.gz")
+    dice = 2 * (mask * expected).sum() / (mask.sum() + expected.sum())
+    assert dice > 0.93
+    native = nib.load(aligned / layout.native_mask("sub-01"))
+    assert np.allclose(native.affine, nib.load(head).affine, atol=1e-4)
+    assert native.shape == nib.load(head).shape
+
+
+def test_aligned_brain_lies_on_the_template(aligned):
+    record = json.loads((aligned / "sub-01_desc-qc.json").read_text())
+    assert record["status"] == "PASS"
+    assert record["metrics"]["template_correlation"] > 0.9
+
+
+def test_affine_file_reproduces_the_aligned_image_in_itk(aligned):
+    native = sitk.ReadImage(str(aligned / layout.native_mask("sub-01")), sitk.sitkFloat32)
+    reference = sitk.ReadImage(str(aligned / layout.aligned_t1w("sub-01")), sitk.sitkFloat32)
+    transform = sitk.ReadTransform(str(aligned / layout.affine("sub-01")))
+    mask = sitk.GetArrayFromImage(sitk.Resample(native, reference, transform)) > 0.5
+    ours = sitk.GetArrayFromImage(reference) != 0
+    assert 2 * (mask & ours).sum() / (mask.sum() + ours.sum()) > 0.97  # one smoothed, one not
+    assert np.isfinite(read_itk_affine(aligned / layout.affine("sub-01"))).all()
+
+
+def test_aligned_intensity_is_z_scored_in_the_mask(aligned):
+    data, _ = images.load(aligned / layout.aligned_t1w("sub-01"))
+    mask, _ = images.load(aligned / layout.aligned_mask("sub-01"))
+    assert data[mask > 0].mean() == pytest.approx(0, abs=1e-4)
+    assert data[mask > 0].std() == pytest.approx(1, abs=1e-3)
+    assert (data[mask == 0] == 0).all()
+
+
+def test_same_scan_gives_the_same_bits(aligned, head, templates, tmp_path):
+    extract_brain("sub-01", head, None, False, templates, tmp_path, ExtractionSettings())
+    native = tmp_path / layout.native_t1w("sub-01"), tmp_path / layout.native_mask("sub-01")
+    align_affine("sub-01", *native, templates, tmp_path, AlignmentSettings())
+    for name in (layout.native_mask("sub-01"), layout.aligned_t1w("sub-01")):
+        assert np.array_equal(images.load(tmp_path / name)[0], images.load(aligned / name)[0])
+
+
+def scan(shape=(8, 8, 8), fill=None, affine=None):
+    data = np.random.default_rng(0).random(shape).astype(np.float32) if fill is None else np.full(shape, fill)
+    return nib.Nifti1Image(data.astype(np.float32), np.eye(4) if affine is None else affine)
+
+
+def conflicting():
+    image = scan()
+    image.set_qform(np.diag([1, 1, 1, 1]), 1)
+    image.set_sform(np.array([[1, 0, 0, 30], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), 1)
+    return image
+
+
+BAD = {
+    "expected a 3-D image, got 4-D": scan((8, 8, 8, 2)),
+    "every voxel is 3": scan(fill=3),
+    "voxels are NaN or infinite": scan(fill=np.nan),
+    "not at right angles": scan(affine=np.array([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])),
+    "qform and sform disagree by 30 mm": conflicting(),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_scan_is_refused_with_its_name_and_reason(message, tmp_path):
+    nib.save(BAD[message], tmp_path / "bad.nii.gz")
+    with pytest.raises(InputError, match=f"bad.nii.gz.*{message}"):
+        images.load_t1w(tmp_path / "bad.nii.gz")
+
+
+def test_truncated_scan_is_set_aside_not_fatal(templates, head, tmp_path):
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(head.read_bytes()[:50_000])
+    extract_brain("sub-02", broken, None, False, templates, tmp_path / "out", ExtractionSettings())
+    record = json.loads((tmp_path / "out" / "sub-02_desc-extraction.json").read_text())
+    assert record["status"] == "FAIL"
+    assert "broken.nii.gz: cannot be read" in record["reasons"][0]
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
+def test_atlas_has_the_planted_regions():
+    _, table = templates.atlas()
+    assert {"Left_Hippocampus", "Right_Lateral_Ventricle"} <= set(table["name"])
