@@ -15,10 +15,15 @@ test: setup     ## unit, pipeline and small science tests
 	@pytest -q
 
 lint: setup     ## style, types, Nextflow syntax
-	@ruff check . && ruff format --check . && mypy && nextflow lint -o concise .
+	@ruff check . && ruff format --check . && mypy && nextflow lint main.nf nextflow.config modules
 
 lock:           ## refresh the hashed pins after a change of pyproject.toml (needs uv)
 	@uv lock --quiet && uv export --quiet --locked --no-emit-project --no-annotate --no-header -o requirements.lock
+
+container:      ## the image (needs podman or docker)
+	@$(or $(ENGINE),podman) build -t counterwarp:$$(sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py) \
+	  --build-arg VERSION=$$(sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) -f containers/Containerfile .
 
 clean:          ## what demo and tests leave, not the environment
 	@rm -rf demo results work .nextflow .nextflow.log*

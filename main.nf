@@ -12,9 +12,9 @@ include { COMPARE_GROUPS    } from './modules/compare_groups/main'
 include { WRITE_REPORT      } from './modules/write_report/main'
 
 // Stop at once on a name or a value that the pipeline does not know; the schema is the list of names.
-def checkParameters() {
+def checkParameters(given) {
     def known = new groovy.json.JsonSlurper().parse(file("${projectDir}/nextflow_schema.json").toFile()).properties
-    params.each { name, value ->
+    given.each { name, value ->
         if (!known.containsKey(name)) {
             def near = known.keySet().toList().closest(name)
             error("unknown parameter --${name}.${near ? " Did you mean --${near[0]}?" : ''} See --help.")
@@ -31,7 +31,7 @@ def checkParameters() {
             error("--${name} ${value}: expected one of ${known[name]['enum'].join(', ')}.")
         }
     }
-    ['input', 'outdir'].each { name -> if (!params[name]) { error("--${name} is missing: ${known[name].description}") } }
+    ['input', 'outdir'].each { name -> if (!given[name]) { error("--${name} is missing: ${known[name].description}") } }
 }
 
 // A group of settings as options of its command: [epochs: 3] -> "--epochs 3".
@@ -40,7 +40,7 @@ def options(settings) {
 }
 
 workflow {
-    checkParameters()
+    checkParameters(params)
     // Inside a container the image tag stands for the code; outside, the package's hash does.
     code = workflow.containerEngine ? 'container' : ['counterwarp', 'code-hash'].execute().text.trim()
     last = ['preprocess', 'classifier', 'simulator', 'jacobians', 'report'].indexOf(params.until)

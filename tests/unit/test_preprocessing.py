@@ -26,7 +26,7 @@ def aligned(templates, head, tmp_path_factory):
 
 def test_extracted_brain_is_the_simulated_brain(aligned, head, templates):
     """The head was made from the MNI152 brain: its mask, brought back by the alignment, must match."""
-    mask, grid = images.load(aligned / layout.aligned_mask("sub-01"))
+    mask, _ = images.load(aligned / layout.aligned_mask("sub-01"))
     expected, _ = images.load(templates / "grid_mask.nii.gz")
     dice = 2 * (mask * expected).sum() / (mask.sum() + expected.sum())
     assert dice > 0.93

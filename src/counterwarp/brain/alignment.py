@@ -34,7 +34,7 @@ def align_affine(t1w: nib.Nifti1Image, mask: nib.Nifti1Image, template: nib.Nift
     fixed = isotropic(to_itk(template), WORKING_RESOLUTION)
     moving = isotropic(native * native_mask, WORKING_RESOLUTION)
     start = multistart_affine(fixed, moving)
-    affine, _ = refine_with_ants(fixed, moving, start, "Affine")
+    affine, _ = refine_with_ants(fixed, moving, start, "Affine", moving)
     reference = to_itk(nib.Nifti1Image(np.zeros(grid.shape, np.float32), grid.affine))
     share = _resample(native_mask, reference, affine)
     intensity = _resample(native * native_mask, reference, affine)

@@ -116,7 +116,7 @@ def _register_prior(
     coarse = isotropic(work, settings.registration_resolution)
     affine = multistart_affine(coarse, head)
     template = isotropic(head, settings.registration_resolution)
-    _, prior = refine_with_ants(coarse, template, affine, "SyNOnly", outputs=head_mask)
+    _, prior = refine_with_ants(coarse, template, affine, "SyNOnly", head_mask)
     return sitk.Resample(prior, work, sitk.Transform(), sitk.sitkLinear, 0.0)
 
 

@@ -88,14 +88,14 @@ def _optimise(fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform, iter
 
 
 def refine_with_ants(
-    fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform, kind: str, outputs: sitk.Image | None = None
-) -> tuple[sitk.AffineTransform, sitk.Image | None]:
+    fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform, kind: str, carried: sitk.Image
+) -> tuple[sitk.AffineTransform, sitk.Image]:
     """ANTs registration from a start: ``kind`` is "Affine" or "SyNOnly".
 
     Returns
     -------
     affine : the refined affine, or the start for SyNOnly
-    warped : ``outputs`` (an image on the moving grid) resampled to the fixed grid, if given
+    warped : ``carried`` (an image in the moving image's space) resampled to the fixed grid
     """
     import ants
 
@@ -120,7 +120,5 @@ def refine_with_ants(
         affine = sitk.AffineTransform(3)
         if kind == "Affine":
             affine = sitk.AffineTransform(sitk.ReadTransform(next(t for t in transforms if Path(t).suffix == ".mat")))
-        warped = None
-        if outputs is not None:
-            warped = ants.to_sitk(ants.apply_transforms(images[0], ants.from_sitk(outputs), transforms))
-        return affine, warped
+        warped = ants.apply_transforms(images[0], ants.from_sitk(carried), transforms)
+        return affine, ants.to_sitk(warped)
