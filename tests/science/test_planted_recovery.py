@@ -1,0 +1,120 @@
+"""Plant an atrophy, train on some participants, and look for it in the maps of the others."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from nilearn.image import resample_img
+
+from counterwarp.brain.head_template import brain_template
+from counterwarp.brain.registration import from_itk
+from counterwarp.cohort.planted import random_velocity, true_log_jacobian
+from counterwarp.cohort.store import CohortStore
+from counterwarp.core import images, layout, templates
+from counterwarp.core.geometry import Grid
+from counterwarp.core.settings import ClassifierSettings, SimulatorSettings
+from counterwarp.networks.warps import compose, exponentiate, resample
+from counterwarp.stages.map_jacobians import map_jacobians
+from counterwarp.stages.train_classifier import train_classifier
+from counterwarp.stages.train_simulator import train_simulator
+
+pytestmark = pytest.mark.science
+PARTICIPANTS = 36
+RESOLUTION = 8.0  # mm: coarse, so that it runs in a minute
+
+
+def on_grid(data: np.ndarray, source: Grid, grid: Grid) -> np.ndarray:
+    import nibabel as nib
+
+    image = nib.Nifti1Image(data.astype(np.float32), source.affine)
+    smooth = resample_img(image, grid.affine, grid.shape, interpolation="continuous", force_resample=True)
+    return np.asarray(smooth.dataobj)
+
+
+@pytest.fixture(scope="module")
+def planted(effect, tmp_path_factory):
+    """A packed cohort made in brain space, and every participant's true log-Jacobian on the network grid."""
+    folder = tmp_path_factory.mktemp("cohort")
+    grid, spacing = templates.network_grid(RESOLUTION), effect.grid.spacing
+    brain, mask = (from_itk(image) for image in brain_template())
+    fine = [
+        np.asarray(resample_img(i, effect.grid.affine, effect.grid.shape, force_resample=True).dataobj, np.float32)
+        for i in (brain, mask)
+    ]
+    tensors = torch.from_numpy(np.stack(fine))[None]
+    random, is_case = np.random.default_rng(0), np.arange(PARTICIPANTS) % 2
+    store, truths = [], []
+    for number, case in enumerate(is_case):
+        velocity = random_velocity(effect.grid, {20.0: 2.0}, torch.Generator().manual_seed(number))
+        dose = float(case + 0.2 * random.standard_normal())
+        warp = compose(exponentiate(dose * effect.velocity, spacing), exponentiate(velocity, spacing), spacing)
+        image, inside = (on_grid(a, effect.grid, grid) for a in resample(tensors, warp, spacing)[0].numpy())
+        scored = np.where(inside > 0.5, (image - image[inside > 0.5].mean()) / image[inside > 0.5].std(), 0)
+        store.append(scored + 0.05 * random.standard_normal(grid.shape) * (inside > 0.5))
+        truth = true_log_jacobian(effect, velocity, -1.0 if case else 1.0)
+        truths.append(on_grid(truth, effect.grid, grid))
+    np.save(folder / "images.npy", np.stack(store).astype(np.float16))
+    images.save(folder / "brain_mask.nii.gz", (on_grid(fine[1], effect.grid, grid) > 0.5).astype(np.uint8), grid)
+    names = [f"sub-{i:02d}" for i in range(PARTICIPANTS)]
+    pd.DataFrame(
+        {
+            "scan_id": names, "participant_id": names, "session_id": "", "group": np.where(is_case, "case", "control"),
+            "is_case": is_case, "fold": (np.arange(PARTICIPANTS) // 2) % 3, "chunk": 0,
+        }
+    ).to_csv(folder / "index.csv", index=False)  # fmt: skip
+    (folder / "cohort.json").write_text("{}")
+    return folder, np.stack(truths)
+
+
+@pytest.fixture(scope="module")
+def explained(planted, tmp_path_factory):
+    """Maps of the held-out fold."""
+    cohort, _ = planted
+    out = tmp_path_factory.mktemp("explained")
+    train_classifier(cohort, 0, 0, "cpu", out / "classifier", ClassifierSettings(epochs=60))
+    train_simulator(cohort, out / "classifier", 0, 0, "cpu", out / "simulator", SimulatorSettings(steps=200))
+    map_jacobians(cohort, out / "classifier", out / "simulator", 0, 0, "cpu", out / "maps")
+    return out
+
+
+def test_classifier_tells_held_out_cases_from_controls(explained):
+    from sklearn.metrics import roc_auc_score
+
+    table = pd.read_csv(explained / "classifier" / "predictions.csv").query("split == 'test'")
+    assert roc_auc_score(table["is_case"], table["logit"]) > 0.9
+
+
+def test_maps_of_held_out_participants_show_the_planted_change(planted, explained):
+    cohort, truths = planted
+    store = CohortStore(cohort)
+    brain, ours, theirs, each = store.brain_mask, 0, 0, []
+    for position in store.positions(0, held_out=True):
+        case = store.index["is_case"][position]
+        direction, sign = ("remove", -1) if case else ("inject", 1)
+        name = layout.log_jacobian(store.index["scan_id"][position], direction)
+        found = images.load(explained / "maps" / name)[0]
+        each.append(np.corrcoef(found[brain], truths[position][brain])[0, 1])
+        ours, theirs = ours + sign * found, theirs + sign * truths[position]
+    group = np.corrcoef(ours[brain], theirs[brain])[0, 1]
+    print(f"group {group:.2f}, participants {np.median(each):.2f}")
+    assert group > 0.2
+    assert np.median(each) > 0.15
+    strong = np.abs(theirs) > 0.5 * np.abs(theirs).max()
+    assert (ours[strong & brain & (theirs < 0)]).mean() < 0 < (ours[strong & brain & (theirs > 0)]).mean()
+
+
+def test_simulated_logits_move_and_nothing_folds(explained):
+    table = pd.concat(pd.read_csv(path) for path in (explained / "maps").glob("explanations*.csv"))
+    moved = table["logit_simulated"] - table["logit"]
+    assert (moved[table["direction"] == "inject"] > 0).all()
+    assert (moved[table["direction"] == "remove"] < 0).all()
+    assert (table["folding_fraction"] == 0).all()
+
+
+def test_training_again_gives_the_same_weights(planted, explained, tmp_path):
+    cohort, _ = planted
+    settings = SimulatorSettings(steps=3)
+    for name in "ab":
+        train_simulator(cohort, explained / "classifier", 0, 0, "cpu", tmp_path / name, settings)
+    a, b = ((tmp_path / name / "simulator.safetensors").read_bytes() for name in "ab")
+    assert a == b
