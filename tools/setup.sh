@@ -24,8 +24,11 @@ install_python_packages() {
   echo "setup: installing Python packages into .venv (a few minutes the first time)"
   rm -f "$stamp"
   "$python" -m venv .venv
-  .venv/bin/pip install --quiet --require-hashes --no-deps -r requirements.lock
-  .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+  # uv, itself from the pins, installs the rest many times faster than pip
+  awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.lock
+  .venv/bin/pip install --quiet --require-hashes --no-deps -r .venv/uv.lock
+  UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+  UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
   cp requirements.lock "$stamp"
 }
 
