@@ -11,16 +11,17 @@ process PACK_COHORT {
     output:
     path 'cohort', emit: cohort
     path 'cohort/chunks.csv', emit: chunks
-    path 'cohort/{index,exclusions}.csv', emit: tables
+    path '{index,exclusions}.csv', emit: tables  // copies: a file inside an output folder is not published by itself
 
     script:
     """
-    exec counterwarp pack-cohort --cohort-table ${cohort_table} --aligned aligned --templates ${templates} ${options} --output cohort
+    counterwarp pack-cohort --cohort-table ${cohort_table} --aligned aligned --templates ${templates} ${options} --output cohort
+    cp cohort/index.csv cohort/exclusions.csv .
     """
 
     stub:
     """
-    mkdir cohort && touch cohort/index.csv cohort/exclusions.csv
+    mkdir cohort && touch index.csv exclusions.csv
     echo 'fold,chunk' > cohort/chunks.csv
     set -- ${options}
     for fold in \$(seq 0 \$((\$2 - 1))); do echo "\$fold,0" >> cohort/chunks.csv; done

@@ -64,6 +64,7 @@ def test_results_are_laid_out_as_bids_derivatives(finished):
         "sub-0/warps/sub-0_space-MNI152_desc-inject_logjacobian.nii.gz",
         "models/fold-2/classifier",
         "models/fold-2/simulator",
+        "pipeline_info/cohort/exclusions.csv",
         "report.html",
         "evaluation.json",
     ):

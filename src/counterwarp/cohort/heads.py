@@ -15,6 +15,7 @@ from counterwarp.core.geometry import Grid, apply_affine
 from counterwarp.core.settings import SimulationSettings
 from counterwarp.networks.warps import compose, exponentiate
 
+MEAN_SCALE = 1.1  # from a head to MNI152, which is larger than most
 SCALE_SD = 0.04  # of the head's size per axis
 SHIFT_SD = 8.0  # mm, of the head in the scanner
 CONTRAST_SD = 0.08  # of the exponent of intensity
@@ -85,11 +86,11 @@ def _scan_geometry(
     angles = np.deg2rad(random.normal(0, settings.rotation, 3))
     rotation = np.array(sitk.Euler3DTransform((0, 0, 0), *angles.tolist()).GetMatrix()).reshape(3, 3)
     to_base = np.eye(4)
-    to_base[:3, :3] = rotation @ np.diag(1 + random.normal(0, SCALE_SD, 3))
+    to_base[:3, :3] = rotation @ np.diag(MEAN_SCALE + random.normal(0, SCALE_SD, 3))
     to_base[:3, 3] = random.normal(0, SHIFT_SD, 3)
     tilt = np.deg2rad(random.normal(0, 3, 3))
     axes = np.array(sitk.Euler3DTransform((0, 0, 0), *tilt.tolist()).GetMatrix()).reshape(3, 3)
-    extent = np.array(base.shape) * np.linalg.norm(base.affine[:3, :3], axis=0) + 20
+    extent = np.array(base.shape) * np.linalg.norm(base.affine[:3, :3], axis=0) / MEAN_SCALE + 20
     shape = np.ceil(extent / resolution).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = axes * resolution
