@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
 # Set up the clone: .venv from hashed pins, the package, and a Nextflow runtime. Quick when nothing changed.
-# usage: tools/setup.sh [dev]      Writes only inside the clone (.venv, .cache).
+# Writes only inside the clone (.venv, .cache) and pip's and uv's download caches.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 MINIMUM_NEXTFLOW=25.04
+
+# a site's own certificates, where pip, uv and requests would take those they bring along
+bundle=/etc/ssl/certs/ca-certificates.crt
+if [ -f "$bundle" ]; then
+  export SSL_CERT_FILE=${SSL_CERT_FILE:-$bundle}
+  export PIP_CERT=${PIP_CERT:-$SSL_CERT_FILE} REQUESTS_CA_BUNDLE=${REQUESTS_CA_BUNDLE:-$SSL_CERT_FILE}
+fi
 
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
@@ -47,17 +54,28 @@ user_nextflow() {
   echo "$found"
 }
 
+fetch_jars() {   # into folder $1; Maven, where there is one, knows the site's mirrors
+  if command -v mvn >/dev/null 2>&1; then
+    mvn -q -B -f tools/nextflow-pom.xml -Dmaven.repo.local="$PWD/.cache/maven" \
+      dependency:copy-dependencies -DoutputDirectory="$1" -DincludeScope=runtime
+  else
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --target .cache/jgo --require-hashes -r tools/jgo.lock
+    PYTHONPATH=.cache/jgo .venv/bin/python tools/fetch_nextflow.py tools/nextflow.lock "$1"
+  fi
+}
+
 install_nextflow() {
   local jars=$PWD/.cache/nextflow-jars found
   if [ -e .venv/bin/nextflow ] && { [ -L .venv/bin/nextflow ] || cmp -s tools/nextflow-pom.xml "$jars/.installed"; }; then return; fi
-  check_java
   if found=$(user_nextflow); then ln -sf "$found" .venv/bin/nextflow; return; fi
-  command -v mvn >/dev/null 2>&1 || fail "no Nextflow >= $MINIMUM_NEXTFLOW on PATH and no Maven to fetch one. Install either (Debian: apt-get install maven)."
-  echo "setup: fetching a Nextflow runtime with Maven"
-  mvn -q -B -f tools/nextflow-pom.xml -Dmaven.repo.local="$PWD/.cache/maven" dependency:copy-dependencies -DoutputDirectory="$jars" -DincludeScope=runtime
+  echo "setup: fetching a Nextflow runtime"
+  rm -rf "$jars" && mkdir -p "$jars"
+  fetch_jars "$jars"
+  rm -f .venv/bin/nextflow
   install -m 755 tools/nextflow.sh .venv/bin/nextflow
   cp tools/nextflow-pom.xml "$jars/.installed"
 }
 
+check_java
 install_python_packages
 install_nextflow
