@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from counterwarp.brain.registration import isotropic, multistart_affine, refine_with_ants, to_itk
-from counterwarp.core.geometry import LPS_FROM_RAS, Grid
+from counterwarp.core.geometry import LPS_FROM_RAS, Grid, itk_matrix
 from counterwarp.core.settings import AlignmentSettings
 
 WORKING_RESOLUTION = 2.0  # mm
@@ -48,9 +48,9 @@ def align_affine(t1w: nib.Nifti1Image, mask: nib.Nifti1Image, template: nib.Nift
     metrics = {
         "template_correlation": float(np.corrcoef(on_template[either], expected[either])[0, 1]),
         "brain_volume_ml": float(sitk.GetArrayViewFromImage(native_mask).sum() * np.prod(native.GetSpacing()) / 1000),
-        **{f"scale_{i}": float(s) for i, s in enumerate(np.linalg.svd(_matrix(affine)[:3, :3])[1])},
+        **{f"scale_{i}": float(s) for i, s in enumerate(np.linalg.svd(itk_matrix(affine)[:3, :3])[1])},
     }
-    return Alignment(scored, inside, LPS_FROM_RAS @ _matrix(affine) @ LPS_FROM_RAS, metrics)
+    return Alignment(scored, inside, LPS_FROM_RAS @ itk_matrix(affine) @ LPS_FROM_RAS, metrics)
 
 
 def _resample(image: sitk.Image, reference: sitk.Image, affine: sitk.Transform) -> np.ndarray:
@@ -60,15 +60,6 @@ def _resample(image: sitk.Image, reference: sitk.Image, affine: sitk.Transform) 
     if (sigma > 0).any():
         image = sitk.SmoothingRecursiveGaussian(image, np.maximum(sigma, 1e-3).tolist())
     return sitk.GetArrayFromImage(sitk.Resample(image, reference, affine, sitk.sitkLinear, 0.0)).T
-
-
-def _matrix(affine: sitk.AffineTransform) -> np.ndarray:
-    """(4, 4) LPS+ mm of an ITK affine with a centre."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.array(affine.GetMatrix()).reshape(3, 3)
-    centre = np.array(affine.GetCenter())
-    matrix[:3, 3] = np.array(affine.GetTranslation()) + centre - matrix[:3, :3] @ centre
-    return matrix
 
 
 def judge(metrics: dict[str, float], settings: AlignmentSettings) -> tuple[str, list[str]]:

@@ -64,12 +64,16 @@ def read_itk_affine(path: str | Path) -> np.ndarray:
     The matrix maps points of the fixed image (the output space of a resampling) to points of the moving image,
     as ITK and ANTs define it.
     """
-    transform = sitk.AffineTransform(sitk.ReadTransform(str(path)))
-    lps = np.eye(4)
-    lps[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
+    return LPS_FROM_RAS @ itk_matrix(sitk.AffineTransform(sitk.ReadTransform(str(path)))) @ LPS_FROM_RAS
+
+
+def itk_matrix(transform: sitk.AffineTransform) -> np.ndarray:
+    """The (4, 4) LPS+ mm matrix of an ITK affine, its centre resolved."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
     centre = np.array(transform.GetCenter())
-    lps[:3, 3] = np.array(transform.GetTranslation()) + centre - lps[:3, :3] @ centre
-    return LPS_FROM_RAS @ lps @ LPS_FROM_RAS
+    matrix[:3, 3] = np.array(transform.GetTranslation()) + centre - matrix[:3, :3] @ centre
+    return matrix
 
 
 def write_itk_affine(path: str | Path, ras: np.ndarray) -> None:
