@@ -7,14 +7,19 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
+from scipy.ndimage import binary_closing, binary_fill_holes
 from scipy.ndimage import label as connected_components
 
-from counterwarp.brain.registration import from_itk, isotropic, multistart_affine, refine_with_ants, to_itk
+from counterwarp.brain.registration import from_itk, isotropic, multistart_affine, register, to_itk
+from counterwarp.core.errors import InputError
+from counterwarp.core.geometry import same_grid
 from counterwarp.core.settings import ExtractionSettings
 
 WORKING_RESOLUTION = 2.0  # mm
 CLIP = (1.0, 99.9)  # percentiles
 MARGIN = 10.0  # mm of air kept around the head
+FIELD_OF_VIEW = (60.0, 800.0)  # mm per axis: smaller or larger means wrong voxel sizes, not a head
+BACKGROUND_SHARE = 0.1  # of a skull-stripped scan that must be 0
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,101 @@ class Extraction:
     metrics: dict[str, float]
 
 
+def extract_brain(
+    scan: nib.Nifti1Image,
+    head: nib.Nifti1Image,
+    head_mask: nib.Nifti1Image,
+    settings: ExtractionSettings,
+    mask: nib.Nifti1Image | None = None,
+) -> Extraction:
+    """Bias-correct a scan and find its brain.
+
+    Parameters
+    ----------
+    scan : float32, any orientation and voxel size
+    head, head_mask : whole-head template and its brain mask
+    mask : a brain mask on the scan's grid that is used instead of extraction
+
+    Returns
+    -------
+    Extraction, on the scan's own grid. ``metrics``: brain_volume_ml and, of an extraction, head_correlation (with the
+    warped head template around the brain) and prior_dice (of the mask before and after its refinement).
+
+    Raises
+    ------
+    InputError
+        If the scan is too small or too large to be a head, or the mask is empty or on another grid.
+    RuntimeError
+        From ITK or ANTs, if a step fails.
+    """
+    _check_field_of_view(scan)
+    native = to_itk(scan)
+    work = working_image(scan, settings.neck)
+    if mask is None:
+        bias = correct_bias(work, work > 0.5 * _otsu(work))
+        work = work / sitk.Exp(bias)
+        brain, metrics = _find_brain(work, to_itk(head), to_itk(head_mask), settings)
+        native_mask = from_itk(_on_scan(brain, native))
+    else:
+        native_mask, metrics = _checked(mask, scan), {}
+        bias = correct_bias(work, sitk.Resample(to_itk(native_mask), work) > 0.5)
+    native_bias = sitk.Resample(bias, native, sitk.Transform(), sitk.sitkLinear, 0.0)
+    corrected = from_itk(sitk.Maximum(native, 0.0) / sitk.Exp(native_bias))
+    inside = (np.asarray(native_mask.dataobj) > 0.5).astype(np.uint8)
+    volume = float(inside.sum() * np.prod(native.GetSpacing()) / 1000)
+    return Extraction(corrected, nib.Nifti1Image(inside, scan.affine), {"brain_volume_ml": volume, **metrics})
+
+
+def mask_of_stripped(scan: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Brain mask of a skull-stripped scan: what is above 0, gaps of a voxel closed, holes filled.
+
+    Raises
+    ------
+    InputError
+        If hardly anything is 0: then nothing says where the brain ends.
+    """
+    inside = np.asarray(scan.dataobj) > 0
+    if inside.mean() > 1 - BACKGROUND_SHARE:
+        raise InputError(
+            f"expected a skull-stripped scan with 0 outside the brain, but {inside.mean():.0%} of its voxels are above "
+            "0. Give its mask, or run with --skull-stripped no."
+        )
+    closed = binary_closing(np.pad(inside, 1))[1:-1, 1:-1, 1:-1]
+    return nib.Nifti1Image(binary_fill_holes(closed).astype(np.uint8), scan.affine)
+
+
+def _check_field_of_view(scan: nib.Nifti1Image) -> None:
+    extent = np.array(scan.shape) * np.linalg.norm(scan.affine[:3, :3], axis=0)
+    if extent.min() < FIELD_OF_VIEW[0] or extent.max() > FIELD_OF_VIEW[1]:
+        raise InputError(
+            f"expected a head in {FIELD_OF_VIEW[0]:.0f}-{FIELD_OF_VIEW[1]:.0f} mm along each axis, got "
+            f"{' x '.join(f'{e:.0f}' for e in extent)} mm. Are the voxel sizes in the header mm?"
+        )
+
+
+def _checked(mask: nib.Nifti1Image, scan: nib.Nifti1Image) -> nib.Nifti1Image:
+    """A given mask as 0 and 1; refused if empty or on another grid than its scan."""
+    if not same_grid(mask, scan):
+        raise InputError(f"the mask is not on its scan's grid ({mask.shape} and {scan.shape}). Resample it.")
+    inside = (np.asarray(mask.dataobj) > 0.5).astype(np.uint8)
+    if not inside.any():
+        raise InputError("the mask is empty (no voxel above 0.5). Correct it, or drop it from the row.")
+    return nib.Nifti1Image(inside, scan.affine)
+
+
+def working_image(scan: nib.Nifti1Image, neck: float) -> sitk.Image:
+    """The scan upright, isotropic at the working resolution, cropped to the head, clipped, darkest at 0."""
+    work = crop_to_head(isotropic(to_itk(nib.as_closest_canonical(scan)), WORKING_RESOLUTION), neck)
+    low, high = np.percentile(sitk.GetArrayViewFromImage(work), CLIP)
+    return sitk.Clamp(work, sitk.sitkFloat32, float(low), float(high)) - float(low)
+
+
 def correct_bias(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
-    """log bias field by N4 (Tustison et al. 2010) inside a mask, on the image's grid."""
+    """log bias field by N4 (Tustison et al. 2010) inside a mask, on the image's grid; the image is not negative."""
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations([50, 50, 30])
     n4.SetConvergenceThreshold(1e-3)
-    n4.Execute(sitk.Shrink(image, [3] * 3), sitk.Shrink(mask, [3] * 3))
+    n4.Execute(sitk.Shrink(image + 1, [3] * 3), sitk.Shrink(mask, [3] * 3))
     return n4.GetLogBiasFieldAsImage(image)
 
 
@@ -56,68 +150,30 @@ def _otsu(image: sitk.Image) -> float:
     return threshold.GetThreshold()
 
 
-def extract_brain(
-    scan: nib.Nifti1Image,
-    head: nib.Nifti1Image,
-    head_mask: nib.Nifti1Image,
-    settings: ExtractionSettings,
-    mask: nib.Nifti1Image | None = None,
-) -> Extraction:
-    """Bias-correct a scan and find its brain.
+def _find_brain(
+    work: sitk.Image, head: sitk.Image, head_mask: sitk.Image, settings: ExtractionSettings
+) -> tuple[sitk.Image, dict[str, float]]:
+    """The head template's brain mask, warped onto the scan by affine and SyN at a coarse resolution, and refined."""
+    coarse, template = (isotropic(image, settings.registration_resolution) for image in (work, head))
+    warped = register(coarse, template, "SyNOnly", multistart_affine(coarse, head), forward=[(head_mask, coarse)])
+    around = sitk.GetArrayFromImage(sitk.BinaryDilate(warped.forward[0] > 0.5, [2] * 3)) > 0
+    scan, moved = (sitk.GetArrayViewFromImage(image)[around] for image in (coarse, warped.moved))
+    prior = sitk.Resample(warped.forward[0], work, sitk.Transform(), sitk.sitkLinear, 0.0)
+    brain = refine_mask(work, prior, settings)
+    return brain, {
+        "head_correlation": float(np.corrcoef(scan, moved)[0, 1]),
+        "prior_dice": _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5),
+    }
 
-    Parameters
-    ----------
-    scan : float32, any orientation and voxel size
-    head, head_mask : whole-head template and its brain mask
-    mask : a brain mask on the scan's grid that is used instead of extraction
 
-    Returns
-    -------
-    Extraction, on the scan's own grid.
-    """
-    native = to_itk(scan)
-    upright = to_itk(nib.as_closest_canonical(scan))
-    work = crop_to_head(isotropic(upright, WORKING_RESOLUTION), settings.neck)
-    low, high = np.percentile(sitk.GetArrayViewFromImage(work), CLIP)
-    work = sitk.Clamp(work, sitk.sitkFloat32, float(low), float(high)) - float(low)
-    foreground = work > 0.5 * _otsu(work)
-    bias = correct_bias(work + 1, foreground)
-    work = work / sitk.Exp(bias)
-    if mask is None:
-        prior = _register_prior(work, to_itk(head), to_itk(head_mask), settings)
-        brain = refine_mask(work, prior, settings)
-    else:
-        brain, prior = sitk.Resample(to_itk(mask), work), None
-    native_bias = sitk.Resample(bias, native, sitk.Transform(), sitk.sitkLinear, 0.0)
-    corrected = sitk.Maximum(native, 0.0) / sitk.Exp(native_bias)
+def _on_scan(brain: sitk.Image, native: sitk.Image) -> sitk.Image:
+    """A mask of the working image on the scan's own grid, its staircase smoothed."""
     smooth = sitk.SmoothingRecursiveGaussian(sitk.Cast(brain, sitk.sitkFloat32), 0.7 * WORKING_RESOLUTION)
-    native_mask = sitk.Resample(smooth, native, sitk.Transform(), sitk.sitkLinear, 0.0) > 0.5
-    volume = float(sitk.GetArrayViewFromImage(native_mask).sum() * np.prod(native.GetSpacing()) / 1000)
-    if mask is not None or prior is None:
-        return Extraction(from_itk(corrected), _as_mask(mask or from_itk(native_mask)), {"brain_volume_ml": volume})
-    agreement = _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5)
-    return Extraction(
-        from_itk(corrected), _as_mask(from_itk(native_mask)), {"brain_volume_ml": volume, "prior_dice": agreement}
-    )
-
-
-def _as_mask(image: nib.Nifti1Image) -> nib.Nifti1Image:
-    return nib.Nifti1Image((np.asarray(image.dataobj) > 0.5).astype(np.uint8), image.affine)
+    return sitk.Resample(smooth, native, sitk.Transform(), sitk.sitkLinear, 0.0) > 0.5
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
-
-
-def _register_prior(
-    work: sitk.Image, head: sitk.Image, head_mask: sitk.Image, settings: ExtractionSettings
-) -> sitk.Image:
-    """Brain mask of the head template on the scan, 0 to 1, by affine and SyN at a coarse resolution."""
-    coarse = isotropic(work, settings.registration_resolution)
-    affine = multistart_affine(coarse, head)
-    template = isotropic(head, settings.registration_resolution)
-    _, prior = refine_with_ants(coarse, template, affine, "SyNOnly", head_mask)
-    return sitk.Resample(prior, work, sitk.Transform(), sitk.sitkLinear, 0.0)
 
 
 def refine_mask(work: sitk.Image, prior: sitk.Image, settings: ExtractionSettings) -> sitk.Image:

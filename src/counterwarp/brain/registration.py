@@ -5,21 +5,33 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
+from counterwarp.core.geometry import LPS_FROM_RAS
+
 SEED = 1
 START_ANGLES = (-20.0, 0.0, 20.0)  # degrees of pitch and of roll
+ANTI_ALIAS = 0.4  # Gaussian sigma that takes a voxel s to S: ANTI_ALIAS * sqrt(S^2 - s^2)
+AFFINE_SCHEDULE = {
+    "aff_metric": "mattes",
+    "aff_iterations": (100, 50, 5),
+    "aff_shrink_factors": (4, 2, 1),
+    "aff_smoothing_sigmas": (2, 1, 0),
+}
+SYN_SCHEDULE = {"syn_metric": "mattes", "reg_iterations": (40, 20, 3)}
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # read by ANTs' ITK when it is first loaded
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def to_itk(image: nib.Nifti1Image) -> sitk.Image:
     """A nibabel image (RAS+) as a SimpleITK image (LPS+), float32."""
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+    affine = LPS_FROM_RAS @ image.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     result = sitk.GetImageFromArray(np.asarray(image.dataobj, dtype=np.float32).T)
     result.SetSpacing(spacing.tolist())
@@ -28,24 +40,35 @@ def to_itk(image: nib.Nifti1Image) -> sitk.Image:
     return result
 
 
-def from_itk(image: sitk.Image) -> nib.Nifti1Image:
-    """A SimpleITK image (LPS+) as a nibabel image (RAS+)."""
+def itk_affine(image: sitk.Image) -> np.ndarray:
+    """Voxel index to LPS+ mm, (4, 4)."""
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
-    return nib.Nifti1Image(sitk.GetArrayFromImage(image).T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+    return affine
+
+
+def from_itk(image: sitk.Image) -> nib.Nifti1Image:
+    """A SimpleITK image (LPS+) as a nibabel image (RAS+)."""
+    return nib.Nifti1Image(sitk.GetArrayFromImage(image).T, LPS_FROM_RAS @ itk_affine(image))
+
+
+def anti_aliased(image: sitk.Image, spacing: float) -> sitk.Image:
+    """Blur to the resolution of coarser cubic voxels (mm); axes that are coarser already stay as they are."""
+    old = np.array(image.GetSpacing())
+    sigma = ANTI_ALIAS * np.sqrt(np.maximum(spacing**2 - old**2, 0))
+    if not (sigma > 0).any():
+        return image
+    return sitk.SmoothingRecursiveGaussian(image, np.maximum(sigma, 1e-3).tolist())
 
 
 def isotropic(image: sitk.Image, spacing: float) -> sitk.Image:
-    """Resample to cubic voxels on the image's own axes, smoothed first along axes that get coarser."""
-    old = np.array(image.GetSpacing())
-    sigma = np.where(spacing > old, 0.4 * np.sqrt(np.maximum(spacing**2 - old**2, 0)), 0)
-    if (sigma > 0).any():
-        image = sitk.SmoothingRecursiveGaussian(image, np.maximum(sigma, 1e-3).tolist())
-    size = np.ceil(np.array(image.GetSize()) * old / spacing).astype(int)
+    """Resample to cubic voxels (mm) on the image's own axes, smoothed first along axes that get coarser."""
+    size = np.ceil(np.array(image.GetSize()) * np.array(image.GetSpacing()) / spacing).astype(int)
     return sitk.Resample(
-        image, size.tolist(), sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), [spacing] * 3, image.GetDirection()
-    )
+        anti_aliased(image, spacing), size.tolist(), sitk.Transform(), sitk.sitkLinear,
+        image.GetOrigin(), [spacing] * 3, image.GetDirection(),
+    )  # fmt: skip
 
 
 def multistart_affine(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTransform:
@@ -87,38 +110,64 @@ def _optimise(fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform, iter
     return method.GetMetricValue(), type(start)(transform)
 
 
-def refine_with_ants(
-    fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform, kind: str, carried: sitk.Image
-) -> tuple[sitk.AffineTransform, sitk.Image]:
-    """ANTs registration from a start: ``kind`` is "Affine" or "SyNOnly".
+@dataclass(frozen=True)
+class Registration:
+    """What ``register`` found.
 
-    Returns
-    -------
-    affine : the refined affine, or the start for SyNOnly
-    warped : ``carried`` (an image in the moving image's space) resampled to the fixed grid
+    affine : maps fixed to moving points; of "SyNOnly" it is the start
+    moved : the moving image on the fixed grid
+    forward, inverse : the carried images on their references
+    """
+
+    affine: sitk.AffineTransform
+    moved: sitk.Image
+    forward: list[sitk.Image]
+    inverse: list[sitk.Image]
+
+
+Carried = Sequence[tuple[sitk.Image, sitk.Image]]  # (image, reference grid)
+
+
+def register(
+    fixed: sitk.Image, moving: sitk.Image, kind: str, start: sitk.AffineTransform,
+    forward: Carried = (), inverse: Carried = (), mask: sitk.Image | None = None,
+) -> Registration:  # fmt: skip
+    """ANTs registration from a start, mutual information, all files in a folder that is deleted.
+
+    Parameters
+    ----------
+    kind : "Affine" or "SyNOnly"
+    start : maps fixed to moving points
+    forward : images in the moving image's space, each with a reference grid in the fixed image's space
+    inverse : images in the fixed image's space, each with a reference grid in the moving image's space
+    mask : where the fixed image is compared (default everywhere)
+
+    Raises
+    ------
+    RuntimeError
+        From ANTs, if the registration fails.
     """
     import ants
 
-    ants.config._random_seed = SEED
+    ants.config._random_seed = SEED  # the only way antspyx passes a seed to antsRegistration
     images = [ants.from_sitk(image) for image in (fixed, moving)]
     with tempfile.TemporaryDirectory() as folder:
         sitk.WriteTransform(start, f"{folder}/start.mat")
-        result = ants.registration(
-            *images,
-            kind,
-            initial_transform=f"{folder}/start.mat",
-            outprefix=f"{folder}/out",
-            aff_metric="mattes",
-            aff_iterations=(100, 50, 5),
-            aff_shrink_factors=(4, 2, 1),
-            aff_smoothing_sigmas=(2, 1, 0),
-            syn_metric="mattes",
-            reg_iterations=(40, 20, 3),
-            random_seed=SEED,
+        found = ants.registration(
+            *images, kind, initial_transform=f"{folder}/start.mat", outprefix=f"{folder}/out",
+            mask=None if mask is None else ants.from_sitk(mask), **AFFINE_SCHEDULE, **SYN_SCHEDULE,
+        )  # fmt: skip
+
+        def carry(image: sitk.Image, reference: sitk.Image, back: bool) -> sitk.Image:
+            files = found["invtransforms" if back else "fwdtransforms"]
+            flips = [back and Path(file).suffix == ".mat" for file in files]
+            pair = ants.from_sitk(reference), ants.from_sitk(image)
+            return ants.to_sitk(ants.apply_transforms(*pair, files, whichtoinvert=flips))
+
+        affine_file = next(file for file in found["fwdtransforms"] if Path(file).suffix == ".mat")
+        return Registration(
+            sitk.AffineTransform(sitk.ReadTransform(affine_file)),
+            ants.to_sitk(found["warpedmovout"]),
+            [carry(*pair, back=False) for pair in forward],
+            [carry(*pair, back=True) for pair in inverse],
         )
-        transforms = result["fwdtransforms"]
-        affine = sitk.AffineTransform(3)
-        if kind == "Affine":
-            affine = sitk.AffineTransform(sitk.ReadTransform(next(t for t in transforms if Path(t).suffix == ".mat")))
-        warped = ants.apply_transforms(images[0], ants.from_sitk(carried), transforms)
-        return affine, ants.to_sitk(warped)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
@@ -53,9 +54,23 @@ def axis_aligned_grid(lower: np.ndarray, upper: np.ndarray, resolution: float, m
     return Grid(tuple(int(n) for n in shape), affine)
 
 
+def same_grid(a: nib.Nifti1Image, b: nib.Nifti1Image) -> bool:
+    """Do two images share shape and affine (to 0.001 mm, what float32 headers keep)?"""
+    return a.shape == b.shape and np.allclose(a.affine, b.affine, atol=1e-3)
+
+
 def apply_affine(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Map points (..., 3) by a (4, 4) affine."""
     return points @ affine[:3, :3].T + affine[:3, 3]
+
+
+def ras_matrix(transform: sitk.AffineTransform) -> np.ndarray:
+    """An ITK affine (LPS+ mm, with a centre) as a (4, 4) RAS+ mm matrix."""
+    lps = np.eye(4)
+    lps[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
+    centre = np.array(transform.GetCenter())
+    lps[:3, 3] = np.array(transform.GetTranslation()) + centre - lps[:3, :3] @ centre
+    return LPS_FROM_RAS @ lps @ LPS_FROM_RAS
 
 
 def read_itk_affine(path: str | Path) -> np.ndarray:
@@ -64,16 +79,7 @@ def read_itk_affine(path: str | Path) -> np.ndarray:
     The matrix maps points of the fixed image (the output space of a resampling) to points of the moving image,
     as ITK and ANTs define it.
     """
-    return LPS_FROM_RAS @ itk_matrix(sitk.AffineTransform(sitk.ReadTransform(str(path)))) @ LPS_FROM_RAS
-
-
-def itk_matrix(transform: sitk.AffineTransform) -> np.ndarray:
-    """The (4, 4) LPS+ mm matrix of an ITK affine, its centre resolved."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
-    centre = np.array(transform.GetCenter())
-    matrix[:3, 3] = np.array(transform.GetTranslation()) + centre - matrix[:3, :3] @ centre
-    return matrix
+    return ras_matrix(sitk.AffineTransform(sitk.ReadTransform(str(path))))
 
 
 def write_itk_affine(path: str | Path, ras: np.ndarray) -> None:

@@ -58,6 +58,19 @@ def _write(image: nib.Nifti1Image, path: Path, sidecar: dict[str, Any] | None) -
         sidecar_path.write_text(json.dumps(sidecar, indent=2) + "\n")
 
 
+def read(path: str | Path, made_by: str) -> nib.Nifti1Image:
+    """Read an image that another command wrote.
+
+    Raises
+    ------
+    InputError
+        If it is not there; the message names the command.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: expected an output of {made_by}, found no such file. Run it first.")
+    return nib.Nifti1Image.from_filename(str(path))
+
+
 def load_t1w(path: str | Path) -> nib.Nifti1Image:
     """Read a T1w scan strictly: float32, 3-D, finite, not constant, one world.
 
@@ -74,7 +87,9 @@ def load_t1w(path: str | Path) -> nib.Nifti1Image:
     if not path.is_file():
         raise InputError(f"{path}: expected a NIfTI file, found nothing. Correct the path or drop this row.")
     try:
-        image = nib.Nifti1Image.from_filename(str(path))
+        image = nib.load(path)
+        if not isinstance(image, nib.Nifti1Pair):
+            raise InputError(f"{path}: expected NIfTI, got {type(image).__name__}. Convert it, e.g. by mri_convert.")
         kind = image.get_data_dtype()
         if kind.names or np.issubdtype(kind, np.complexfloating):
             raise InputError(f"{path}: expected one number per voxel, got {kind}. Convert it to a plain T1w image.")
@@ -93,9 +108,12 @@ def load_t1w(path: str | Path) -> nib.Nifti1Image:
     return nib.Nifti1Image(data, image.affine)
 
 
-def _check_world(image: nib.Nifti1Image, path: Path) -> None:
-    """Refuse a sheared affine and a qform that contradicts the sform."""
-    axes = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+def _check_world(image: nib.Nifti1Pair, path: Path) -> None:
+    """Refuse an affine that is singular or sheared, and a qform that contradicts the sform."""
+    spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
+    if not np.isfinite(image.affine).all() or spacing.min() < 1e-3:
+        raise InputError(f"{path}: its affine is singular (voxel sizes {spacing} mm). Repair the header.")
+    axes = image.affine[:3, :3] / spacing
     if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-2:
         raise InputError(f"{path}: its axes are not at right angles (sheared affine). Resample it to a regular grid.")
     qform, sform = (image.get_qform(coded=True), image.get_sform(coded=True))

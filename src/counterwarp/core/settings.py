@@ -44,11 +44,14 @@ class ExtractionSettings:
 class AlignmentSettings:
     """Affine alignment of one brain to MNI152 and its quality gate."""
 
-    review_correlation: float = option(0.75, "Below this correlation with the MNI152 brain a scan is marked REVIEW.")
-    fail_correlation: float = option(0.55, "Below this correlation with the MNI152 brain a scan FAILS.")
+    review_correlation: float = option(0.4, "Below this interior correlation with MNI152 a scan is marked REVIEW.")
+    fail_correlation: float = option(0.25, "Below this interior correlation with MNI152 a scan FAILS.")
+    review_dice: float = option(0.88, "Below this overlap of brain masks with MNI152 a scan is marked REVIEW.")
+    fail_dice: float = option(0.75, "Below this overlap of brain masks with MNI152 a scan FAILS.")
     smallest_brain: float = option(800.0, "Smallest plausible brain, ml.")
     largest_brain: float = option(2600.0, "Largest plausible brain, ml.")
     largest_scale: float = option(1.45, "Largest plausible stretch of an axis to MNI152 (and 1/x the smallest).")
+    largest_edge_share: float = option(0.02, "Above this share of the brain on the network grid's border: REVIEW.")
 
 
 @dataclass(frozen=True)

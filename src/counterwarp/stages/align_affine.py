@@ -8,10 +8,11 @@ import nibabel as nib
 import numpy as np
 
 from counterwarp.brain.alignment import align_affine as align
-from counterwarp.brain.alignment import judge
 from counterwarp.brain.mosaic import draw_mosaic
+from counterwarp.brain.quality import judge
 from counterwarp.core import images, layout
-from counterwarp.core.geometry import write_itk_affine
+from counterwarp.core.errors import InputError
+from counterwarp.core.geometry import Grid, write_itk_affine
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import AlignmentSettings
 
@@ -19,17 +20,26 @@ from counterwarp.core.settings import AlignmentSettings
 def align_affine(
     scan_id: str, t1w: Path, mask: Path, templates: Path, output: Path, settings: AlignmentSettings
 ) -> None:
-    """Write T1w and mask on the network grid, the affine, a mosaic and the record with PASS, REVIEW or FAIL."""
+    """Write T1w and mask on the network grid, the affine, a mosaic and the record with PASS, REVIEW or FAIL.
+
+    Raises
+    ------
+    InputError
+        If a file is missing.
+    """
     output.mkdir(parents=True, exist_ok=True)
+    native, native_mask = (images.read(path, "extract-brain") for path in (t1w, mask))
+    template, grid_mask = (
+        images.read(templates / name, "prepare-templates") for name in ("MNI152_T1w.nii.gz", "grid_mask.nii.gz")
+    )
+    brain = np.asarray(grid_mask.dataobj)
+    grid = Grid(brain.shape, np.asarray(grid_mask.affine, float))
     with stage_record(output / f"{scan_id}_desc-qc.json", "align_affine", settings, t1w=t1w, mask=mask) as record:
         record |= {"scan_id": scan_id, "status": "FAIL", "reasons": [], "metrics": {}}
-        native, native_mask = (nib.Nifti1Image.from_filename(str(path)) for path in (t1w, mask))
-        brain, grid = images.load(templates / "grid_mask.nii.gz")
-        template = nib.Nifti1Image.from_filename(str(templates / "MNI152_T1w.nii.gz"))
         try:
             result = align(native, native_mask, template, grid)
-        except RuntimeError as error:  # ITK and ANTs
-            record["reasons"] = [f"registration to MNI152 failed: {error}"]
+        except (InputError, RuntimeError) as error:  # RuntimeError: ITK and ANTs
+            record["reasons"] = [f"alignment to MNI152 failed: {error}"]
             return
         record["metrics"] = result.metrics
         record["status"], record["reasons"] = judge(result.metrics, settings)
@@ -37,5 +47,6 @@ def align_affine(
         images.save(output / layout.aligned_t1w(scan_id), result.t1w, grid, sidecar)
         images.save(output / layout.aligned_mask(scan_id), result.mask.astype(np.uint8), grid)
         write_itk_affine(output / layout.affine(scan_id), result.affine)
+        aligned = nib.Nifti1Image(result.t1w, grid.affine)
         title = f"{scan_id}  {record['status']}  {'; '.join(record['reasons'])}"
-        draw_mosaic(output / f"{scan_id}_desc-qc_mosaic.png", native, native_mask, result.t1w, brain, title)
+        draw_mosaic(output / f"{scan_id}_desc-qc_mosaic.png", native, native_mask, aligned, brain, title)
