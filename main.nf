@@ -11,27 +11,77 @@ include { MAP_SALIENCY      } from './modules/map_saliency/main'
 include { COMPARE_GROUPS    } from './modules/compare_groups/main'
 include { WRITE_REPORT      } from './modules/write_report/main'
 
-// Stop at once on a name or a value that the pipeline does not know; the schema is the list of names.
-def checkParameters(given) {
-    def known = new groovy.json.JsonSlurper().parse(file("${projectDir}/nextflow_schema.json").toFile()).properties
-    given.each { name, value ->
-        if (!known.containsKey(name)) {
-            def near = known.keySet().toList().closest(name)
-            error("unknown parameter --${name}.${near ? " Did you mean --${near[0]}?" : ''} See --help.")
+// Every parameter with its meaning, from the schema.
+def helpText(schema) {
+    def lines = ['Usage: nextflow run main.nf --input cohort.csv --outdir results [-profile slurm,gpu,apptainer] [-resume]', '']
+    schema.each { name, entry ->
+        def choices = entry['enum'] ? " [${entry['enum'].join(', ')}]" : ''
+        lines << "  --${name.padRight(22)} ${entry.description}${choices}"
+        entry.properties?.each { option, detail ->
+            lines << "  --${"${name}.${option}".padRight(38)} ${detail.description} [${detail['default']}]"
         }
-        if (known[name].type == 'object') {
+    }
+    return lines.join('\n')
+}
+
+// The known name that is nearest to a wrong one.
+def suggestion(prefix, names, wrong) {
+    def near = names.toList().closest(wrong)
+    return near ? "Did you mean --${prefix}${near[0]}?" : 'See --help.'
+}
+
+// Stop at once on a name or a value that the pipeline does not know; the schema is the list of names.
+def checkParameters(given, schema) {
+    given.each { name, value ->
+        def known = schema[name]
+        if (!known) {
+            error("unknown parameter --${name}. ${suggestion('', schema.keySet(), name)}")
+        }
+        if (known.type == 'object') {
             (value ?: [:]).each { option, _v ->
-                if (!known[name].properties.containsKey(option)) {
-                    def near = known[name].properties.keySet().toList().closest(option)
-                    error("unknown parameter --${name}.${option}.${near ? " Did you mean --${name}.${near[0]}?" : ''}")
+                if (!known.properties.containsKey(option)) {
+                    error("unknown parameter --${name}.${option}. ${suggestion("${name}.", known.properties.keySet(), option)}")
                 }
             }
         }
-        if (known[name]['enum'] && !known[name]['enum'].contains(value)) {
-            error("--${name} ${value}: expected one of ${known[name]['enum'].join(', ')}.")
+        if (known['enum'] && !known['enum'].contains(value)) {
+            error("--${name} ${value}: expected one of ${known['enum'].join(', ')}.")
         }
     }
-    ['input', 'outdir'].each { name -> if (!given[name]) { error("--${name} is missing: ${known[name].description}") } }
+    ['input', 'outdir'].each { name ->
+        if (!given[name]) {
+            error("--${name} is missing: ${schema[name].description} See --help.")
+        }
+    }
+}
+
+def asJson(content) {
+    return groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(content)) + '\n'
+}
+
+// What made the results, before anything is made: parameters (for -params-file) and versions.
+def recordRun(given, run) {
+    def folder = file("${given.outdir}/pipeline_info")
+    folder.mkdirs()
+    folder.resolve('params.json').text = asJson(given)
+    folder.resolve('run.json').text = asJson([
+        version: run.manifest.version, revision: run.commitId, nextflow: run.nextflow.version.toString(),
+        profile: run.profile, container_engine: run.containerEngine, command: run.commandLine, session: run.sessionId.toString(),
+    ])
+}
+
+// Stage -> hash of the code behind it: an input of its tasks, so that -resume repeats what a change of code touches.
+// In a container the image stands for the code.
+def codeOfStages(engine, image) {
+    if (engine) {
+        return [:].withDefault { _stage -> image }
+    }
+    try {
+        return new groovy.json.JsonSlurper().parseText(['counterwarp', 'code-hash'].execute().text)
+    }
+    catch (IOException _missing) {
+        error("the command 'counterwarp' is not on PATH. Run 'source .venv/bin/activate', or use a container profile.")
+    }
 }
 
 // A group of settings as options of its command: [epochs: 3] -> "--epochs 3".
@@ -40,52 +90,57 @@ def options(settings) {
 }
 
 workflow {
-    checkParameters(params)
-    // Inside a container the image tag stands for the code; outside, the package's hash does.
-    code = workflow.containerEngine ? 'container' : ['counterwarp', 'code-hash'].execute().text.trim()
+    schema = new groovy.json.JsonSlurper().parse(file("${projectDir}/nextflow_schema.json").toFile()).properties
+    if (params.help) {
+        println(helpText(schema))
+        return
+    }
+    checkParameters(params, schema)
+    recordRun(params, workflow)
+    code = codeOfStages(workflow.containerEngine, params.container)
     last = ['preprocess', 'classifier', 'simulator', 'jacobians', 'report'].indexOf(params.until)
 
     // not in nextflow.config, where 'case' is a reserved word
     groups = ['case', 'control'].findAll { name -> params.containsKey(name) }.collect { name -> "--${name} '${params[name]}'" }.join(' ')
     source = file(params.input, checkIfExists: true)
     CHECK_COHORT(
-        code, source.toAbsolutePath().toString(), source,
+        code.check_cohort, source.toAbsolutePath().toString(), source,
         "--group-column ${params.group_column} ${groups} " +
         "--on-bad-scan ${params.on_bad_scan} --folds ${params.folds}"
     )
-    PREPARE_TEMPLATES(code, params.resolution)
+    PREPARE_TEMPLATES(code.prepare_templates, params.resolution)
     templates = PREPARE_TEMPLATES.out.templates
     scans = CHECK_COHORT.out.cohort.splitCsv(header: true)
         .map { row -> [[id: row.scan_id], file(row.t1w), row.mask ? file(row.mask) : []] }   // [meta, t1w, mask]
-    EXTRACT_BRAIN(code, scans, templates, params.skull_stripped, options(params.extraction))
-    ALIGN_AFFINE(code, EXTRACT_BRAIN.out.brain, templates, options(params.alignment))
+    EXTRACT_BRAIN(code.extract_brain, scans, templates, params.skull_stripped, options(params.extraction))
+    ALIGN_AFFINE(code.align_affine, EXTRACT_BRAIN.out.brain, templates, options(params.alignment))
     aligned = EXTRACT_BRAIN.out.record.mix(ALIGN_AFFINE.out.aligned).collect()
-    PACK_COHORT(code, CHECK_COHORT.out.cohort, aligned, templates, "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}")
+    PACK_COHORT(code.pack_cohort, CHECK_COHORT.out.cohort, aligned, templates, "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}")
     cohort = PACK_COHORT.out.cohort
 
     if (last >= 1) {
         folds = channel.of(0..<(params.folds as int))
         run = "--seed ${params.seed} --device ${params.device}"
-        TRAIN_CLASSIFIER(code, folds, cohort, "${run} ${options(params.classifier)}")
+        TRAIN_CLASSIFIER(code.train_classifier, folds, cohort, "${run} ${options(params.classifier)}")
         classifiers = TRAIN_CLASSIFIER.out.classifier                                         // [fold, classifier]
     }
     if (last >= 2) {
-        TRAIN_SIMULATOR(code, classifiers, cohort, "${run} ${options(params.simulator)}")
+        TRAIN_SIMULATOR(code.train_simulator, classifiers, cohort, "${run} ${options(params.simulator)}")
         networks = classifiers.join(TRAIN_SIMULATOR.out.simulator)                            // [fold, classifier, simulator]
     }
     if (last >= 3) {
         chunks = PACK_COHORT.out.chunks.splitCsv(header: true).map { row -> [row.fold as int, row.chunk as int] }
-        MAP_JACOBIANS(code, networks.combine(chunks, by: 0), cohort, params.device)
+        MAP_JACOBIANS(code.map_jacobians, networks.combine(chunks, by: 0), cohort, params.device)
     }
     if (last >= 4) {
-        MAP_SALIENCY(code, classifiers, cohort, params.device, options(params.saliency))
+        MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.device, options(params.saliency))
         maps = MAP_JACOBIANS.out.maps.mix(MAP_SALIENCY.out.maps).collect()
         truth = params.truth ? file(params.truth, checkIfExists: true) : []
-        COMPARE_GROUPS(code, cohort, maps, aligned, truth)
+        COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, truth)
         tables = CHECK_COHORT.out.tables.mix(
             TRAIN_CLASSIFIER.out.tables, TRAIN_SIMULATOR.out.record, MAP_JACOBIANS.out.tables, MAP_SALIENCY.out.record,
         ).collect()
-        WRITE_REPORT(code, cohort, aligned, maps, tables, COMPARE_GROUPS.out.group, templates)
+        WRITE_REPORT(code.write_report, cohort, aligned, maps, tables, COMPARE_GROUPS.out.group, templates)
     }
 
     workflow.onComplete {

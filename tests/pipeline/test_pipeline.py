@@ -1,17 +1,15 @@
 """The pipeline's wiring (stub runs of real Nextflow) and its refusals."""
 
-import csv
-import os
-import subprocess
-from pathlib import Path
+import json
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from launcher import ROOT, run, tasks
 
 pytestmark = pytest.mark.pipeline
-ROOT = Path(__file__).parents[2]
 SCAN_TASKS, FOLDS = 6, 3
 
 
@@ -27,21 +25,14 @@ def cohort(tmp_path_factory):
     return folder / "cohort.csv"
 
 
-def run(where, *arguments):
-    environment = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
-    command = ["nextflow", "-q", "run", str(ROOT / "main.nf"), "-stub-run", *map(str, arguments)]
-    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
-
-
-def tasks(outdir):
-    with (outdir / "pipeline_info" / "trace.txt").open() as file:
-        return [(row["name"].split(" ")[0], row["status"]) for row in csv.DictReader(file, delimiter="\t")]
+def stub_run(where, *arguments, **environment):
+    return run(where, "-stub-run", *arguments, **environment)
 
 
 @pytest.fixture(scope="module")
 def finished(cohort, tmp_path_factory):
     where = tmp_path_factory.mktemp("run")
-    result = run(where, "--input", cohort, "--outdir", where / "out", "--folds", FOLDS)
+    result = stub_run(where, "--input", cohort, "--outdir", where / "out", "--folds", FOLDS)
     assert result.returncode == 0, result.stdout + result.stderr
     return where
 
@@ -73,15 +64,38 @@ def test_results_are_laid_out_as_bids_derivatives(finished):
 
 def test_resume_runs_nothing_again_and_a_setting_reruns_only_what_it_touches(finished, cohort):
     arguments = ("-resume", "--input", cohort, "--outdir", finished / "out", "--folds", FOLDS)
-    assert run(finished, *arguments).returncode == 0
+    assert stub_run(finished, *arguments).returncode == 0
     assert {status for _, status in tasks(finished / "out")} == {"CACHED"}
-    assert run(finished, *arguments, "--simulator.steps", 7).returncode == 0
+    assert stub_run(finished, *arguments, "--simulator.steps", 7).returncode == 0
     again = {name for name, status in tasks(finished / "out") if status == "COMPLETED"}
     assert again == {"TRAIN_SIMULATOR", "MAP_JACOBIANS", "COMPARE_GROUPS", "WRITE_REPORT"}
 
 
+def test_resume_reruns_the_stages_whose_code_changed(finished, cohort, tmp_path):
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    saliency = tmp_path / "src" / "counterwarp" / "explain" / "saliency.py"
+    saliency.write_text(saliency.read_text() + "# changed\n")
+    arguments = ("-resume", "--input", cohort, "--outdir", finished / "out", "--folds", FOLDS)
+    result = stub_run(finished, *arguments, PYTHONPATH=str(tmp_path / "src"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    again = {name for name, status in tasks(finished / "out") if status == "COMPLETED"}
+    assert again == {"MAP_SALIENCY", "COMPARE_GROUPS", "WRITE_REPORT"}
+
+
+def test_parameters_are_recorded_and_repeat_the_run(finished, cohort):
+    recorded = finished / "out" / "pipeline_info" / "params.json"
+    parameters = json.loads(recorded.read_text())
+    assert parameters["input"] == str(cohort)
+    assert parameters["folds"] == FOLDS
+    result = stub_run(finished, "-resume", "-params-file", recorded)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert json.loads(recorded.read_text()) == parameters
+    versions = json.loads((recorded.parent / "run.json").read_text())
+    assert versions["nextflow"] and versions["version"] and "-params-file" in versions["command"]
+
+
 def test_until_stops_after_the_stage(cohort, tmp_path):
-    result = run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", "--until", "preprocess", "--folds", 2)
+    result = stub_run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", "--until", "preprocess", "--folds", 2)
     assert result.returncode == 0, result.stdout
     assert {name for name, _ in tasks(tmp_path / "out")} == {
         "CHECK_COHORT", "PREPARE_TEMPLATES", "EXTRACT_BRAIN", "ALIGN_AFFINE", "PACK_COHORT",
@@ -93,11 +107,12 @@ def test_until_stops_after_the_stage(cohort, tmp_path):
     [
         (("--clasifier.epochs", "3"), "unknown parameter --clasifier. Did you mean --classifier?"),
         (("--classifier.epoch", "3"), "unknown parameter --classifier.epoch. Did you mean --classifier.epochs?"),
+        (("--outdir", ""), "--outdir is missing: Folder for the results."),
         (("--until", "jacobian"), "--until jacobian: expected one of preprocess, classifier"),
     ],
 )
 def test_wrong_parameter_stops_before_any_task(cohort, tmp_path, arguments, message):
-    result = run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", *arguments)
+    result = stub_run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", *arguments)
     assert result.returncode != 0
     assert message in result.stdout + result.stderr
     assert not list(tmp_path.glob("work/*/*/.command.sh"))
@@ -109,7 +124,18 @@ def test_missing_file_and_lonely_group_are_named(cohort, tmp_path):
     table.loc[2, "t1w"] = "gone.nii.gz"
     table = table[(table["group"] == "control") | (table.index == 2)]
     table.to_csv(tmp_path / "bad.csv", index=False)
-    result = run(tmp_path, "--input", tmp_path / "bad.csv", "--outdir", tmp_path / "out")
+    result = stub_run(tmp_path, "--input", tmp_path / "bad.csv", "--outdir", tmp_path / "out")
     assert result.returncode != 0
     assert "gone.nii.gz: file not found" in result.stdout + result.stderr
     assert "group 'case' has 1 participant" in result.stdout + result.stderr
+
+
+def test_help_lists_every_parameter_and_runs_nothing(tmp_path):
+    result = run(tmp_path, "--help")
+    assert result.returncode == 0, result.stdout + result.stderr
+    schema = json.loads((ROOT / "nextflow_schema.json").read_text())["properties"]
+    for name, entry in schema.items():
+        assert f"--{name} " in result.stdout
+        for option in entry.get("properties", {}):
+            assert f"--{name}.{option} " in result.stdout
+    assert not (tmp_path / "pipeline_info").exists()

@@ -1,5 +1,7 @@
 """``counterwarp code-hash``."""
 
+import json
+
 import click
 
 from counterwarp.core import provenance
@@ -7,5 +9,5 @@ from counterwarp.core import provenance
 
 @click.command()
 def code_hash() -> None:
-    """Print the hash of the installed code (an input of every task, so that -resume sees a code change)."""
-    click.echo(provenance.code_hash())
+    """Print the hash of the code behind every stage (inputs of the tasks: -resume repeats what a change touches)."""
+    click.echo(json.dumps(provenance.code_hashes()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PARAMETERS: dict[str, dict] = {
+    "help": {"type": "boolean", "description": "Print this and stop."},
     "input": {"type": "string", "description": "Samplesheet (CSV, TSV) or BIDS folder."},
     "outdir": {"type": "string", "description": "Folder for the results."},
     "until": {
