@@ -37,6 +37,9 @@ def checkParameters(given, schema) {
         if (!known) {
             error("unknown parameter --${name}. ${suggestion('', schema.keySet(), name)}")
         }
+        if (known.type != 'boolean' && value instanceof Boolean) {
+            error("--${name} has no value: ${known.description} See --help.")
+        }
         if (known.type == 'object') {
             (value ?: [:]).each { option, _v ->
                 if (!known.properties.containsKey(option)) {

@@ -107,7 +107,6 @@ def test_until_stops_after_the_stage(cohort, tmp_path):
     [
         (("--clasifier.epochs", "3"), "unknown parameter --clasifier. Did you mean --classifier?"),
         (("--classifier.epoch", "3"), "unknown parameter --classifier.epoch. Did you mean --classifier.epochs?"),
-        (("--outdir", ""), "--outdir is missing: Folder for the results."),
         (("--until", "jacobian"), "--until jacobian: expected one of preprocess, classifier"),
     ],
 )
@@ -116,6 +115,15 @@ def test_wrong_parameter_stops_before_any_task(cohort, tmp_path, arguments, mess
     assert result.returncode != 0
     assert message in result.stdout + result.stderr
     assert not list(tmp_path.glob("work/*/*/.command.sh"))
+
+
+def test_missing_parameters_are_named(cohort, tmp_path):
+    result = stub_run(tmp_path, "--outdir", tmp_path / "out")
+    assert "--input is missing: Samplesheet (CSV, TSV) or BIDS folder." in result.stdout + result.stderr
+    result = stub_run(tmp_path, "--input", cohort, "--outdir")
+    assert result.returncode != 0
+    assert "--outdir has no value: Folder for the results." in result.stdout + result.stderr
+    assert not list(tmp_path.glob("**/.command.sh"))
 
 
 def test_missing_file_and_lonely_group_are_named(cohort, tmp_path):
