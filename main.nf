@@ -89,7 +89,7 @@ def codeOfStages(engine, image) {
 
 // A group of settings as options of its command: [epochs: 3] -> "--epochs 3".
 def options(settings) {
-    settings.collect { name, value -> "--${name.replace('_', '-')} ${value}" }.join(' ')
+    settings.collect { name, value -> "--${name.replace('_', '-')} '${value}'" }.join(' ')
 }
 
 workflow {
@@ -139,7 +139,7 @@ workflow {
         MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.device, options(params.saliency))
         maps = MAP_JACOBIANS.out.maps.mix(MAP_SALIENCY.out.maps).collect()
         truth = params.truth ? file(params.truth, checkIfExists: true) : []
-        COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, truth)
+        COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, truth, "--seed ${params.seed} ${options(params.comparison)}")
         tables = CHECK_COHORT.out.tables.mix(
             TRAIN_CLASSIFIER.out.tables, TRAIN_SIMULATOR.out.record, MAP_JACOBIANS.out.tables, MAP_SALIENCY.out.record,
         ).collect()

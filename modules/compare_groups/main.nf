@@ -7,13 +7,14 @@ process COMPARE_GROUPS {
     path maps, stageAs: 'maps/*'
     path aligned, stageAs: 'aligned/*'
     path truth, stageAs: 'truth'
+    val options
 
     output:
     path 'group', emit: group
 
     script:
     """
-    exec counterwarp compare-groups --cohort ${cohort} --maps maps --transforms aligned ${truth ? '--truth truth' : ''} --output group
+    exec counterwarp compare-groups --cohort ${cohort} --maps maps --transforms aligned ${truth ? '--truth truth' : ''} ${options} --output group
     """
 
     stub:

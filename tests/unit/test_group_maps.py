@@ -12,7 +12,7 @@ from tiny_run import make_run, native_space, planted
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import apply_affine, write_itk_affine
-from counterwarp.core.settings import SaliencySettings
+from counterwarp.core.settings import ComparisonSettings, SaliencySettings
 from counterwarp.explain.group_maps import MeanMap, truth_on_grid
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.stages.compare_groups import compare_groups
@@ -22,10 +22,17 @@ from counterwarp.stages.map_saliency import map_saliency
 LINEAR_SAMPLING = 0.02
 
 
+QUICK = ComparisonSettings(permutations=20, tfce=False)
+
+
+def compare(run, cohort, truth, output):
+    compare_groups(cohort, run.maps, run.transforms, truth, 0, output, QUICK)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("run"))
-    compare_groups(run.cohort, run.maps, run.transforms, run.truth, run.group)
+    compare(run, run.cohort, run.truth, run.group)
     return run
 
 
@@ -83,7 +90,7 @@ def test_comparison_measures_the_maps_against_the_truth(run):
 
 
 def test_without_truth_nothing_is_said_of_it(run, tmp_path):
-    compare_groups(run.cohort, run.maps, run.transforms, None, tmp_path)
+    compare(run, run.cohort, None, tmp_path)
     found = json.loads((tmp_path / "comparison.json").read_text())
     assert "truth" not in found
     assert not any("truth" in path.name.lower() for path in tmp_path.iterdir())
@@ -93,10 +100,10 @@ def test_without_truth_nothing_is_said_of_it(run, tmp_path):
 def test_a_participant_with_two_scans_counts_once(run, tmp_path):
     cohort = shutil.copytree(run.cohort, tmp_path / "cohort")
     index = pd.read_csv(cohort / "index.csv")
-    index = index.iloc[[0, 2, 4, 1]]  # three controls, the first two of one person, and a case
+    index = index.iloc[[0, 2, 4, 1, 3]]  # three controls, the first two of one person, and two cases
     index.loc[2, "participant_id"] = "sub-01"
     index.to_csv(cohort / "index.csv", index=False)
-    compare_groups(cohort, run.maps, run.transforms, None, tmp_path / "group")
+    compare(run, cohort, None, tmp_path / "group")
     one, two, three = (
         images.load(run.maps / layout.log_jacobian(scan, "inject"))[0] for scan in ("sub-01", "sub-03", "sub-05")
     )
@@ -107,7 +114,7 @@ def test_a_participant_with_two_scans_counts_once(run, tmp_path):
 
 def test_a_missing_map_is_named(run, tmp_path):
     with pytest.raises(InputError, match=r"sub-01_space-MNI152_desc-inject_logjacobian\.nii\.gz: expected a map"):
-        compare_groups(run.cohort, tmp_path, run.transforms, None, tmp_path)
+        compare_groups(run.cohort, tmp_path, run.transforms, None, 0, tmp_path, QUICK)
 
 
 def test_saliency_of_every_held_out_scan(run, tmp_path):

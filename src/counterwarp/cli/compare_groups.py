@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from counterwarp.cli import options
+from counterwarp.core.settings import ComparisonSettings
 
 
 @click.command()
@@ -23,9 +24,19 @@ from counterwarp.cli import options
 @click.option(
     "--truth", type=options.existing_folder, help="Planted log-Jacobians and truth.json of a simulated cohort."
 )
+@options.seed
 @options.output_folder
-def compare_groups(cohort: Path, maps: Path, transforms: Path, truth: Path | None, output: Path) -> None:
-    """Average the maps over participants and, where the truth is known, measure them against it."""
+@options.settings_options(ComparisonSettings)
+def compare_groups(
+    cohort: Path,
+    maps: Path,
+    transforms: Path,
+    truth: Path | None,
+    seed: int,
+    output: Path,
+    settings: ComparisonSettings,
+) -> None:
+    """Group maps with inference, regions and, where the truth is known, their agreement with it."""
     from counterwarp.stages import compare_groups as stage
 
-    stage.compare_groups(cohort, maps, transforms, truth, output)
+    stage.compare_groups(cohort, maps, transforms, truth, seed, output, settings)

@@ -72,3 +72,8 @@ def truth_log_jacobian(scan_id: str, direction: str) -> str:
 def group_map(name: str, suffix: str = "logjacobian") -> str:
     """Map over participants, e.g. ``space-MNI152_desc-injectControl_logjacobian.nii.gz``."""
     return f"space-{SPACE}_desc-{name}_{suffix}.nii.gz"
+
+
+def group_statistic(name: str, statistic: str) -> str:
+    """Statistic of a group map, e.g. ``space-MNI152_desc-aligned_stat-t_statmap.nii.gz``."""
+    return f"space-{SPACE}_desc-{name}_stat-{statistic}_statmap.nii.gz"

@@ -25,7 +25,7 @@ class SimulationSettings:
     shrink_log: float = option(-0.9, "Log volume change aimed at in the shrinking regions at effect 1.")
     grow_log: float = option(0.9, "Log volume change aimed at in the growing regions at effect 1.")
     dose_sd: float = option(0.25, "Spread of the cases' doses around 1 (controls: 0.6 of it around 0).")
-    variation: float = option(2.5, "Standard deviation of the random anatomy's velocity, mm.")
+    variation: float = option(2.0, "Standard deviation of the random anatomy's velocity, mm.")
     rotation: float = option(8.0, "Standard deviation of the head's rotation per axis, degrees.")
     noise: float = option(0.02, "Noise, as a share of the brightest tissue.")
     bias: float = option(0.15, "Standard deviation of the log bias field.")
@@ -98,6 +98,23 @@ class SaliencySettings:
     batch_size: int = option(4, "Scans differentiated at once.")
 
 
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """Group statistics."""
+
+    covariates: str = option("", "Nuisance columns of the cohort, by commas, e.g. age,sex; or brain_volume_ml.")
+    tested: str = option("mean", "What is tested: the mean over participants, or the slope of a covariate.")
+    permutations: int = option(1000, "Permutations or sign flips for family-wise error control.")
+    tfce: bool = option(True, "Threshold-free cluster enhancement beside the voxel-wise statistic.")
+    smoothing: float = option(0.0, "Gaussian smoothing of every map before the statistics, FWHM in mm.")
+    atlas: str = option("neuromorphometrics", "Atlas by name, or a label image in MNI152 space with a .tsv beside it.")
+
+    @property
+    def nuisance(self) -> list[str]:
+        """Names of the covariates."""
+        return [name.strip() for name in self.covariates.split(",") if name.strip()]
+
+
 SETTINGS: dict[str, type] = {
     "simulation": SimulationSettings,
     "extraction": ExtractionSettings,
@@ -105,4 +122,5 @@ SETTINGS: dict[str, type] = {
     "classifier": ClassifierSettings,
     "simulator": SimulatorSettings,
     "saliency": SaliencySettings,
+    "comparison": ComparisonSettings,
 }

