@@ -12,7 +12,8 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
-from sklearn.metrics import roc_curve
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import PrecisionRecallDisplay, roc_curve
 
 INK = "#1a1d21"  # near-black in the PNG files; replaced by the page's text colour in the SVG
 CASE, CONTROL = "#e0812e", "#3b8fd9"  # told apart by readers with any colour vision, on white and on black
@@ -81,6 +82,41 @@ def paint_roc(figure: Figure, predictions: pd.DataFrame, metrics: dict[str, Any]
     matrix.tick_params(length=0)
     matrix.spines[:].set_visible(False)
     figure.tight_layout(w_pad=4)
+
+
+def paint_precision(figure: Figure, predictions: pd.DataFrame) -> None:
+    """Precision against recall, and observed against predicted chance, out of fold."""
+    precision, calibration = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    is_case, chance = predictions["is_case"], predictions["probability"]
+    PrecisionRecallDisplay.from_predictions(is_case, chance, ax=precision, color=CASE, linewidth=2)
+    precision.axhline(is_case.mean(), color=INK, linewidth=0.8, linestyle=":")
+    precision.set(title="Precision and recall", xlabel="recall (sensitivity)", ylabel="precision", ylim=(0, 1.05))
+    bins = min(5, max(2, len(is_case) // 10))
+    observed, predicted = calibration_curve(is_case, chance, n_bins=bins, strategy="quantile")
+    calibration.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+    calibration.plot(predicted, observed, color=CASE, linewidth=2, marker="o")
+    calibration.set(title="Calibration", xlabel="predicted chance of a case", ylabel="observed share of cases")
+    calibration.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    precision.get_legend().set_visible(False)
+    figure.tight_layout(w_pad=4)
+
+
+def paint_regions(figure: Figure, regions: pd.DataFrame) -> None:
+    """Change per region with its interval, the largest on top; rings mark the planted change where it is known."""
+    axes = figure.subplots()
+    rows = range(len(regions), 0, -1)
+    change = regions["change_percent"]
+    colours = [CASE if value > 0 else CONTROL for value in change]
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.hlines(rows, regions["low_percent"], regions["high_percent"], color=colours, linewidth=2)
+    axes.scatter(change, rows, color=colours, s=30, zorder=3, label="found")
+    if "planted_percent" in regions:
+        axes.scatter(regions["planted_percent"], rows, facecolor="none", edgecolor=INK, s=45, label="planted")
+        axes.legend(frameon=False, loc="lower right")
+    axes.set_yticks(list(rows), regions["region"])
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlabel="volume change from control to case, %")
+    figure.tight_layout()
 
 
 def paint_logits(figure: Figure, explanations: pd.DataFrame, labels: dict[int, str]) -> None:

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -14,6 +16,8 @@ from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION
 from counterwarp.report import brains, figures
 from counterwarp.report.results import Results
 
+TOP_REGIONS = 14
+SIGNIFICANT = -np.log10(0.05)
 LOG_UNIT = "log volume change\n(negative = shrinks)"
 SALIENCY_UNIT = "logits per z-score\n(not a volume)"
 
@@ -24,6 +28,7 @@ def draw_all(
     folder: Path,
     predictions: pd.DataFrame,
     explanations: pd.DataFrame,
+    regions: pd.DataFrame,
     comparison: dict[str, Any],
     metrics: dict[str, Any],
     groups: dict[int, str],
@@ -36,6 +41,8 @@ def draw_all(
         The MNI152 brain under the group maps.
     predictions, explanations : DataFrame
         Held-out scans.
+    regions : DataFrame
+        Group table, the largest change first.
     comparison : dict
         comparison.json.
     metrics : dict
@@ -44,10 +51,12 @@ def draw_all(
         Label of controls (0) and cases (1).
     """
     panels = group_panels(results, comparison)
-    reference = panels[1 if "truth" in comparison else 0].image
+    reference = panels[2 if "truth" in comparison else 0].image
     rows = portraits(results, explanations, comparison, groups)
     paints = {
         "roc": ((8, 3.6), partial(figures.paint_roc, predictions=predictions, metrics=metrics)),
+        "precision": ((8, 3.6), partial(figures.paint_precision, predictions=predictions)),
+        "regions": ((8, 0.6 + 0.27 * TOP_REGIONS), partial(figures.paint_regions, regions=regions.head(TOP_REGIONS))),
         "logits": ((8, 3.8), partial(figures.paint_logits, explanations=explanations, labels=groups)),
         "group_maps": (
             (11, 1.85 * len(panels)),
@@ -75,11 +84,21 @@ def group_panels(results: Results, comparison: dict[str, Any]) -> list[brains.Pa
         return brains.Panel(brains.load(results.one(layout.group_map(name, suffix))), title, unit)
 
     rows = [panel("aligned", "logjacobian", "Found: how cases differ from controls", LOG_UNIT)]
+    rows.append(_significant(results, rows[0].image))
     if "truth" in comparison:
         rows.append(panel("truth", "logjacobian", "Planted: the true difference", LOG_UNIT))
     for method in comparison["saliency"]:
         rows.append(panel(method, "saliency", f"Baseline: {method} saliency", SALIENCY_UNIT))
     return rows
+
+
+def _significant(results: Results, found: nib.Nifti1Image) -> brains.Panel:
+    r"""The found map where it is significant: by TFCE if that was computed, else by the largest \|t\|."""
+    tfce = results.all(layout.group_statistic("aligned", "log10pTFCE"))
+    path = tfce[0] if tfce else results.one(layout.group_statistic("aligned", "log10pFWE"))
+    shown = np.where(brains.load(path).get_fdata() > SIGNIFICANT, found.get_fdata(), 0)
+    title = f"Found, where family-wise p < 0.05 ({'TFCE' if tfce else 'largest |t|'})"
+    return brains.Panel(nib.Nifti1Image(shown.astype(np.float32), found.affine), title, LOG_UNIT)
 
 
 def portraits(

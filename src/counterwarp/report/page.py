@@ -24,9 +24,9 @@ def render(template: str, **context: Any) -> str:
     return environment.get_template(template).render(**context)
 
 
-def stylesheet() -> Markup:
-    """The page's CSS, to be put inside it."""
-    return Markup(files("counterwarp.report").joinpath("templates", "report.css").read_text())
+def embedded(name: str) -> Markup:
+    """The page's CSS or JavaScript, to be put inside it."""
+    return Markup(files("counterwarp.report").joinpath("templates", name).read_text())
 
 
 def _percent(share: float | None, digits: int = 0) -> str:

@@ -10,10 +10,7 @@ from counterwarp.core import layout, templates
 from counterwarp.core.provenance import stage_record
 from counterwarp.report import brains, metadata, page, summary, tables
 from counterwarp.report.illustrations import draw_all
-from counterwarp.report.regions import volume_changes
 from counterwarp.report.results import Results
-
-TOP_REGIONS = 10
 
 
 def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -> None:
@@ -39,31 +36,34 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
         metadata.write_description(output / "dataset_description.json")
 
         groups = dict(zip(cohort["is_case"], cohort["group"], strict=True))
-        maps = {"found": brains.load(results.one(layout.group_map("aligned")))}
-        if "truth" in comparison:
-            maps["planted"] = brains.load(results.one(layout.group_map("truth")))
+        regions = results.table("regions.csv")
+        found = brains.load(results.one(layout.group_map("aligned")))
         context = {
             "evaluation": evaluation,
             "planted": comparison["truth"]["planted"] if "truth" in comparison else None,
             "groups": groups,
             "folds": int(predictions["fold"].nunique()),
-            "voxel_mm": float(maps["found"].header.get_zooms()[0]),
+            "voxel_mm": float(found.header.get_zooms()[0]),
+            "inference": comparison["inference"]["aligned"],
+            "comparison": comparison["settings"],
+            "atlas": _atlas(comparison["settings"]["atlas"]),
             "software": summary.software(),
             "settings": summary.settings_table(records),
         }
         (output / "CITATION.md").write_text(page.render("CITATION.md", **context))
         template = template_folder / "MNI152_T1w.nii.gz"
         figures = draw_all(
-            results, template, output / "figures", predictions, explanations, comparison,
+            results, template, output / "figures", predictions, explanations, regions, comparison,
             evaluation["classifier"], groups,
         )  # fmt: skip
         html = page.render(
             "report.html",
             **context,
-            stylesheet=page.stylesheet(),
+            stylesheet=page.embedded("report.css"),
+            script=page.embedded("report.js"),
             warnings=summary.warnings(evaluation),
             figures=figures,
-            regions=tables.rows(volume_changes(maps, *templates.atlas()).head(TOP_REGIONS)),
+            regions=tables.rows(regions),
             cohort=tables.describe_groups(cohort),
             exclusions=tables.rows(results.table("exclusions.csv")),
             problems=tables.rows(results.table("problems.csv")),
@@ -71,3 +71,9 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
             stages=summary.stage_table(records),
         )
         (output / "report.html").write_text(html)
+
+
+def _atlas(name: str) -> str:
+    """Name and licence of the atlas, for people."""
+    licence = templates.ATLASES.get(name)
+    return f"{name.replace('_', ' ').title()} (licence: {licence})" if licence else name
