@@ -10,7 +10,7 @@ process MAP_JACOBIANS {
 
     output:
     path 'sub-*', emit: maps
-    path '{explanations,jacobians}_*', emit: tables
+    path '{explanations,doses,jacobians}_*', emit: tables
 
     script:
     """

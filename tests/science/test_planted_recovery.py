@@ -11,9 +11,9 @@ from counterwarp.brain.registration import from_itk
 from counterwarp.cohort.planted import random_velocity, true_log_jacobian
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout, templates
-from counterwarp.core.geometry import Grid
+from counterwarp.core.geometry import Grid, apply_affine
 from counterwarp.core.settings import ClassifierSettings, SimulatorSettings
-from counterwarp.networks.warps import compose, exponentiate, resample
+from counterwarp.networks.warps import compose, exponentiate, resample, upsample
 from counterwarp.stages.map_jacobians import map_jacobians
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
@@ -109,6 +109,23 @@ def test_simulated_logits_move_and_nothing_folds(explained):
     assert (moved[table["direction"] == "inject"] > 0).all()
     assert (moved[table["direction"] == "remove"] < 0).all()
     assert (table["folding_fraction"] == 0).all()
+
+
+def test_the_written_velocity_makes_the_written_warp(planted, explained):
+    store = CohortStore(planted[0])
+    scan = store.index["scan_id"][store.positions(0, held_out=True)[0]]
+    velocity, half = images.load_displacement(explained / "maps" / layout.velocity(scan, "inject"))
+    warp, grid = images.load_displacement(explained / "maps" / layout.warp(scan, "inject"))
+    assert np.allclose(half.spacing, 2 * np.array(grid.spacing))
+    corner = np.full(3, -0.5)  # outer corner of the first voxel: both grids fill the same box
+    assert np.allclose(apply_affine(half.affine, corner), apply_affine(grid.affine, corner), atol=1e-4)
+    full = exponentiate(upsample(torch.from_numpy(velocity).movedim(-1, 0)[None]), grid.spacing)
+    np.testing.assert_allclose(full[0].movedim(0, -1).numpy(), warp, atol=1e-4)  # mm
+    doses = pd.concat(pd.read_csv(path) for path in (explained / "maps").glob("doses*.csv"))
+    path = doses[(doses["scan_id"] == scan) & (doses["direction"] == "inject")]["logit"].to_numpy()
+    table = pd.concat(pd.read_csv(path) for path in (explained / "maps").glob("explanations*.csv"))
+    row = table[(table["scan_id"] == scan) & (table["direction"] == "inject")].iloc[0]
+    np.testing.assert_allclose(path[[0, -1]], [row["logit"], row["logit_simulated"]], atol=1e-3)
 
 
 def test_training_again_gives_the_same_weights(planted, explained, tmp_path):

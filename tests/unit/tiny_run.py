@@ -156,7 +156,10 @@ def _write_scan(run: Run, scan_id: str, is_case: int, brain: np.ndarray, mask: n
     in_mni = apply_affine(np.linalg.inv(pose), native.points())
     values = ALIGNMENT[true_direction] * dose * planted(in_mni)
     images.save(run.truth / layout.truth_log_jacobian(scan_id, true_direction), values.astype(np.float32), native)
+    half = run.grid.coarser(2)
+    velocity = 3 * np.stack([np.zeros(half.shape), np.zeros(half.shape), np.ones(half.shape)], axis=-1)
     for direction in layout.DIRECTIONS:
+        images.save_displacement(run.maps / layout.velocity(scan_id, direction), ALIGNMENT[direction] * velocity, half)
         noisy = ALIGNMENT[direction] * planted(run.grid.points()) / 2 + 0.03 * rng.standard_normal(run.grid.shape)
         images.save(run.maps / layout.log_jacobian(scan_id, direction), (noisy * mask).astype(np.float32), run.grid)
         images.save(run.maps / layout.simulated_t1w(scan_id, direction), brain.astype(np.float32), run.grid)
@@ -174,7 +177,7 @@ def _write_tables(run: Run, index: pd.DataFrame, rng) -> None:
         table["probability"] = 1 / (1 + np.exp(-table["logit"]))
         (run.results / f"fold-{fold}").mkdir()
         table.to_csv(run.results / f"fold-{fold}" / "predictions.csv", index=False)
-        rows = []
+        rows, doses = [], []
         for position in np.flatnonzero(index["fold"] == fold):
             for direction in layout.DIRECTIONS:
                 missed = direction == "remove" and position == len(index) - 1
@@ -195,6 +198,9 @@ def _write_tables(run: Run, index: pd.DataFrame, rng) -> None:
                         "mean_displacement_mm": 0.8,
                     }
                 )
+                path = {"dose": np.linspace(0, 1, 21), "logit": logits[position] + moved * np.linspace(0, 1, 21)}
+                doses.append(pd.DataFrame({"scan_id": index["scan_id"][position], "direction": direction, **path}))
+        pd.concat(doses).to_csv(run.maps / f"doses_fold-{fold}_chunk-0.csv", index=False)
         pd.DataFrame(rows).to_csv(run.maps / f"explanations_fold-{fold}_chunk-0.csv", index=False)
 
 

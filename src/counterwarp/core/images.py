@@ -50,6 +50,13 @@ def save_displacement(
     _write(image, Path(path), sidecar)
 
 
+def load_displacement(path: str | Path) -> tuple[np.ndarray, Grid]:
+    """Read what ``save_displacement`` wrote: (X, Y, Z, 3), RAS+ mm, with its grid."""
+    image = nib.Nifti1Image.from_filename(str(path))
+    data = itk_displacement(np.asarray(image.dataobj, dtype=np.float32)[:, :, :, 0, :])  # its own inverse
+    return data, Grid(data.shape[:3], np.asarray(image.affine, float))
+
+
 def _write(image: nib.Nifti1Image, path: Path, sidecar: dict[str, Any] | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(image, str(path))

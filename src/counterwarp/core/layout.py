@@ -59,6 +59,11 @@ def warp(scan_id: str, direction: str) -> str:
     return scan_file(scan_id, "warp", desc=direction, space=SPACE)
 
 
+def velocity(scan_id: str, direction: str) -> str:
+    """Stationary velocity field (LPS+ mm) whose exponential at dose t is the warp."""
+    return scan_file(scan_id, "velocity", desc=direction, space=SPACE)
+
+
 def saliency(scan_id: str, method: str) -> str:
     """Attribution map of a baseline method, logits per unit of z-scored intensity."""
     return scan_file(scan_id, "saliency", desc=method, space=SPACE)

@@ -12,6 +12,7 @@ from counterwarp.networks.simulator import CONDITIONS
 from counterwarp.networks.warps import exponentiate, jacobian_determinant, resample, tissue_log_jacobian, upsample
 
 DOSES = torch.linspace(0, 1, 21)
+AT_ONCE = 7  # doses that are warped in one batch
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,14 @@ class Explanation:
         The logit moved by the margin in the right direction.
     folding_fraction : float
         Share of brain voxels at which the warp or its inverse folds.
+    velocity : Tensor, (3, X/2, Y/2, Z/2)
+        Stationary velocity field v, mm, RAS+, on voxels twice as long over the same box; the warp at
+        dose t is exp(t v).
+    dose_logits : Tensor, (21,)
+        Logit at every dose t = 0, 0.05, ... 1.
     dose_to_flip : float or None
-        Smallest dose t in [0, 1] (steps of 0.05) at which exp(t v) changes the decision towards the direction's
-        group; 0 if the scan is on that side already, None if the full dose does not flip it.
+        Smallest of these doses at which the decision is for the direction's group; 0 if the scan is on that side
+        already, None if the full dose does not flip it.
     mean_displacement : float
         Mean length of the displacement over the brain, mm.
     """
@@ -46,6 +52,8 @@ class Explanation:
     logit_simulated: float
     margin_reached: bool
     folding_fraction: float
+    velocity: Tensor
+    dose_logits: Tensor
     dose_to_flip: float | None
     mean_displacement: float
 
@@ -76,10 +84,12 @@ def explain(
         If the direction is unknown.
     """
     sign = CONDITIONS[direction]
-    velocity = upsample(simulator(image, torch.tensor([sign], device=image.device)))
+    coarse = simulator(image, torch.tensor([sign], device=image.device))
+    velocity = upsample(coarse)
     displacement = exponentiate(velocity, spacing)
     simulated = resample(image, displacement, spacing)
-    logit, logit_simulated = float(classifier(image)), float(classifier(simulated))
+    path = dose_path(classifier, image, velocity, spacing)
+    logit, logit_simulated = float(path[0]), float(path[-1])
     inverse = tissue_log_jacobian(velocity, spacing)[0]
     folded = (jacobian_determinant(displacement, spacing)[0] <= 0) | ~torch.isfinite(inverse)
     return Explanation(
@@ -90,17 +100,23 @@ def explain(
         logit_simulated=logit_simulated,
         margin_reached=sign * (logit_simulated - logit) >= margin,
         folding_fraction=float(folded[brain].float().mean()),
-        dose_to_flip=dose_to_flip(classifier, image, velocity, spacing, sign),
+        velocity=coarse[0],
+        dose_logits=path,
+        dose_to_flip=dose_to_flip(path, sign),
         mean_displacement=float(displacement[0].norm(dim=0)[brain].mean()),
     )
 
 
-def dose_to_flip(
-    classifier: nn.Module, image: Tensor, velocity: Tensor, spacing: Sequence[float], sign: float
-) -> float | None:
-    """Smallest dose t on a grid of 0.05 at which sign * f(x o exp(t v)) is positive, else None."""
-    for dose in DOSES:
-        warped = resample(image, exponentiate(float(dose) * velocity, spacing), spacing)
-        if sign * float(classifier(warped)) > 0:
-            return round(float(dose), 2)
-    return None
+def dose_path(classifier: nn.Module, image: Tensor, velocity: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Logits of x o exp(t v) at every dose t of ``DOSES``, (doses,)."""
+    logits = []
+    for doses in DOSES.to(image.device).split(AT_ONCE):
+        displacement = exponentiate(doses[:, None, None, None, None] * velocity, spacing)
+        logits.append(classifier(resample(image.expand(len(doses), -1, -1, -1, -1), displacement, spacing)).float())
+    return torch.cat(logits).cpu()
+
+
+def dose_to_flip(logits: Tensor, sign: float) -> float | None:
+    """Smallest dose at which sign * logit is positive, else None; ``logits`` as of ``dose_path``."""
+    flipped = torch.nonzero(sign * logits > 0)
+    return round(float(DOSES[flipped[0, 0]]), 2) if len(flipped) else None

@@ -17,7 +17,7 @@ from sklearn.metrics import PrecisionRecallDisplay, roc_curve
 
 INK = "#1a1d21"  # near-black in the PNG files; replaced by the page's text colour in the SVG
 CASE, CONTROL = "#e0812e", "#3b8fd9"  # told apart by readers with any colour vision, on white and on black
-THUMBNAIL = (760, 480)  # pixels; keeps a mosaic near 40 kB
+THUMBNAIL = (440, 280)  # pixels; keeps a mosaic near 15 kB, and 500 of them in one page
 JPEG_QUALITY = 70
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -36,12 +36,22 @@ STYLE: Any = {
 
 
 def draw(name: str, folder: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
-    """Paint a figure; write ``folder/name.png`` and return it as SVG for the page.
+    """Paint a figure; write ``folder/name.png`` and return it as SVG for the page (see ``vector``)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size)
+        paint(figure)
+        figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white")
+    return vector(name, size, paint)
+
+
+def vector(name: str, size: tuple[float, float], paint: Callable[[Figure], None]) -> str:
+    """Paint a figure as SVG in the page's text colour.
 
     Parameters
     ----------
     name : str
-        File name; also the salt of the SVG's ids, which makes them unique on the page and equal in every run.
+        Salt of the SVG's ids, which makes them unique on the page and equal in every run.
     size : (width, height), inches
     paint : function
         Draws on the figure it is given.
@@ -49,8 +59,6 @@ def draw(name: str, folder: Path, size: tuple[float, float], paint: Callable[[Fi
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size)
         paint(figure)
-        folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(folder / f"{name}.png", dpi=150, facecolor="white")
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -88,7 +96,7 @@ def paint_precision(figure: Figure, predictions: pd.DataFrame) -> None:
     """Precision against recall, and observed against predicted chance, out of fold."""
     precision, calibration = figure.subplots(1, 2, width_ratios=[1.15, 1])
     is_case, chance = predictions["is_case"], predictions["probability"]
-    PrecisionRecallDisplay.from_predictions(is_case, chance, ax=precision, color=CASE, linewidth=2)
+    PrecisionRecallDisplay.from_predictions(is_case, chance, ax=precision, curve_kwargs={"color": CASE, "linewidth": 2})
     precision.axhline(is_case.mean(), color=INK, linewidth=0.8, linestyle=":")
     precision.set(title="Precision and recall", xlabel="recall (sensitivity)", ylabel="precision", ylim=(0, 1.05))
     bins = min(5, max(2, len(is_case) // 10))
@@ -137,11 +145,11 @@ def paint_logits(figure: Figure, explanations: pd.DataFrame, labels: dict[int, s
     figure.tight_layout()
 
 
-def thumbnail(path: Path) -> str:
-    """An image file as a small JPEG data URI."""
+def thumbnail(path: Path, size: tuple[int, int] = THUMBNAIL) -> str:
+    """An image file as a JPEG data URI of at most ``size`` pixels."""
     with Image.open(path) as image:
         small = image.convert("RGB")
-    small.thumbnail(THUMBNAIL)
+    small.thumbnail(size)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

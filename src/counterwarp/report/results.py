@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -28,9 +29,14 @@ class Results:
             for name in names
         }
         self._paths = sorted(found.values())
+        self._by_name: dict[str, list[Path]] = defaultdict(list)
+        for path in self._paths:
+            self._by_name[path.name].append(path)
 
     def all(self, pattern: str) -> list[Path]:
-        """Paths whose file name matches a shell pattern, sorted."""
+        """Paths whose file name is a given one or matches a shell pattern, sorted."""
+        if not set(pattern) & set("*?["):
+            return self._by_name.get(pattern, [])
         return [path for path in self._paths if fnmatch(path.name, pattern)]
 
     def one(self, name: str) -> Path:

@@ -11,6 +11,7 @@ from counterwarp.core import layout
 from counterwarp.report.figures import thumbnail
 from counterwarp.report.results import Results
 
+NOT_COVARIATES = ["scan_id", "participant_id", "session_id", "t1w", "mask", "group", "is_case"]
 DOUBTFUL_FIRST = {"FAIL": 0, "REVIEW": 1, "PASS": 2}
 
 

@@ -13,7 +13,7 @@ import torch
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.provenance import stage_record
-from counterwarp.explain.jacobians import Explanation, explain
+from counterwarp.explain.jacobians import DOSES, Explanation, explain
 from counterwarp.networks.classifier import load_classifier
 from counterwarp.networks.simulator import load_simulator
 
@@ -28,13 +28,18 @@ MEANINGS: dict[str, dict[str, Any]] = {
         "Frame": "LPS+ (ITK)",
         "Description": "simulated(p) = aligned T1w(p + u(p)); apply to the aligned T1w with antsApplyTransforms",
     },
+    "velocity": {
+        "Units": "mm",
+        "Frame": "LPS+ (ITK)",
+        "Description": "stationary velocity field v; the warp at dose t in [0, 1] is exp(t v)",
+    },
 }
 
 
 def map_jacobians(
     cohort: Path, classifier: Path, simulator: Path, fold: int, chunk: int, device: str, output: Path
 ) -> None:
-    """Write log-Jacobian, simulated T1w and warp per scan and direction, and one table of the chunk."""
+    """Write log-Jacobian, simulated T1w, warp and velocity per scan and direction, and two tables of the chunk."""
     output.mkdir(parents=True, exist_ok=True)
     inputs = {"cohort": cohort, "classifier": classifier, "simulator": simulator, "fold": fold, "chunk": chunk}
     name = f"fold-{fold}_chunk-{chunk}"
@@ -44,7 +49,7 @@ def map_jacobians(
         margin = json.loads((simulator / "simulator.json").read_text())["margin"]
         brain = torch.from_numpy(store.brain_mask).to(device)
         index = store.index
-        rows = []
+        rows, doses = [], []
         for position in np.flatnonzero((index["fold"] == fold) & (index["chunk"] == chunk)):
             scan = index.iloc[position]
             image = torch.from_numpy(store.images[position].astype(np.float32))[None, None].to(device)
@@ -52,13 +57,16 @@ def map_jacobians(
                 result = explain(*networks, image, direction, store.grid.spacing, brain, margin)
                 _save(output, scan["scan_id"], direction, result, store, fold, record["version"])
                 rows.append(_row(scan, fold, direction, result, margin))
+                path = {"dose": DOSES.round(decimals=2).tolist(), "logit": result.dose_logits.tolist()}
+                doses.append(pd.DataFrame({"scan_id": scan["scan_id"], "direction": direction, **path}))
         pd.DataFrame(rows).to_csv(output / f"explanations_{name}.csv", index=False)
+        pd.concat(doses).round(4).to_csv(output / f"doses_{name}.csv", index=False)
 
 
 def _save(
     output: Path, scan_id: str, direction: str, result: Explanation, store: CohortStore, fold: int, version: str
 ) -> None:
-    """Write the three images of one scan and direction, each with its sidecar."""
+    """Write the four images of one scan and direction, each with its sidecar."""
     common = {"Direction": direction, "Fold": fold, "GeneratedBy": [{"Name": "counterwarp", "Version": version}]}
     sidecar = {suffix: {**meaning, **common} for suffix, meaning in MEANINGS.items()}
     brain = store.brain_mask
@@ -79,6 +87,12 @@ def _save(
         result.displacement.movedim(0, -1).cpu().numpy(),
         store.grid,
         sidecar["warp"],
+    )
+    images.save_displacement(
+        output / layout.velocity(scan_id, direction),
+        result.velocity.movedim(0, -1).cpu().numpy(),
+        store.grid.coarser(2),
+        sidecar["velocity"],
     )
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from counterwarp.core import layout, templates
+from counterwarp.core import images, layout, templates
 from counterwarp.core.provenance import stage_record
-from counterwarp.report import brains, metadata, page, summary, tables
+from counterwarp.report import brains, metadata, page, summary, tables, viewer
 from counterwarp.report.illustrations import draw_all
+from counterwarp.report.participants import write_pages
 from counterwarp.report.results import Results
 
 
 def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -> None:
-    """Write report.html, evaluation.json, CITATION.md, participants.tsv, dataset_description.json and figures/.
+    """Write report.html, evaluation.json, CITATION.md, participants.tsv, dataset_description.json, figures/ and
+    participants/, a page per scan.
 
     Raises
     ------
@@ -52,6 +55,7 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
         }
         (output / "CITATION.md").write_text(page.render("CITATION.md", **context))
         template = template_folder / "MNI152_T1w.nii.gz"
+        scan_pages = write_pages(output / "participants", results, cohort, explanations, groups, context["atlas"])
         figures = draw_all(
             results, template, output / "figures", predictions, explanations, regions, comparison,
             evaluation["classifier"], groups,
@@ -59,6 +63,10 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
         html = page.render(
             "report.html",
             **context,
+            viewer=_group_volumes(results, template, "truth" in comparison),
+            viewer_script=page.embedded("viewer.js"),
+            niivue=viewer.script(),
+            pages=scan_pages,
             stylesheet=page.embedded("report.css"),
             script=page.embedded("report.js"),
             warnings=summary.warnings(evaluation),
@@ -71,6 +79,15 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
             stages=summary.stage_table(records),
         )
         (output / "report.html").write_text(html)
+
+
+def _group_volumes(results: Results, template: Path, with_truth: bool) -> dict[str, Any]:
+    """The viewer's volumes of the group: the template, what was found and, if it is known, what was planted."""
+    brain, fine = images.load(template)
+    overlays = []
+    for name, file in (("found", "aligned"), ("planted", "truth"))[: 1 + with_truth]:
+        overlays.append(viewer.overlay(name, *images.load(results.one(layout.group_map(file))), side=0))
+    return {"base": viewer.volume(viewer.anatomy(brain), fine), "doses": None, "overlays": overlays, "start": None}
 
 
 def _atlas(name: str) -> str:

@@ -1,0 +1,60 @@
+"""The pages in a real browser: the viewer draws, the dose changes the picture, nothing is fetched, nothing fails."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_run import make_run
+
+from counterwarp.core.settings import ComparisonSettings
+from counterwarp.stages.compare_groups import compare_groups
+from counterwarp.stages.write_report import write_report
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--enable-logging=stderr", "--window-size=1280,1100", "--virtual-time-budget=20000",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)  # fmt: skip
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH: the viewer's pages are not opened")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("viewer")
+    run = make_run(folder)
+    settings = ComparisonSettings(permutations=20, tfce=False)
+    compare_groups(run.cohort, run.maps, run.transforms, run.truth, 0, run.group, settings)
+    write_report([run.results], run.templates, folder / "report")
+    return folder / "report"
+
+
+def browse(tmp_path, url, *flags):
+    command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+
+
+@pytest.mark.parametrize("page", ["report.html", "participants/sub-01.html"])
+def test_the_viewer_draws_without_console_errors_or_requests(report, tmp_path, page):
+    seen = browse(tmp_path, f"file://{report / page}", "--dump-dom")
+    assert 'data-state="drawn"' in seen.stdout, seen.stderr[-2000:]
+    console = [line for line in seen.stderr.splitlines() if "CONSOLE" in line and "ERROR" in line.upper()]
+    assert not console
+    assert "ERR_NAME_NOT_RESOLVED" not in seen.stderr
+
+
+def test_the_dose_changes_the_picture(report, tmp_path):
+    pictures = []
+    for frame in (3, 6):  # the scan itself; inject at full dose, which here shifts the brain by 3 mm
+        file = tmp_path / f"{frame}.png"
+        browse(tmp_path, f"file://{report}/participants/sub-01.html#dose={frame}", f"--screenshot={file}")
+        pictures.append(np.asarray(Image.open(file).convert("L"), dtype=float))
+    assert pictures[0].std() > 10  # something is drawn
+    assert (np.abs(pictures[0] - pictures[1]) > 20).mean() > 0.005
+
+
+def test_a_participant_page_stays_small(report):
+    assert (report / "participants" / "sub-01.html").stat().st_size < 3e6
