@@ -19,15 +19,18 @@
     runScript(await unpack(control("niivue").textContent.trim()));
     const nv = new niivue.Niivue({
       backColor: [0, 0, 0, 1], isColorbar: true, dragAndDropEnabled: false, loadingText: "", logLevel: "error",
-      isRadiologicalConvention: false, crosshairWidth: 0.6, show3Dcrosshair: true, multiplanarShowRender: 1,
+      isRadiologicalConvention: false, crosshairWidth: 0.6, crosshairWidthUnit: "mm", crosshairColor: [1, 1, 1, 0.5], show3Dcrosshair: true, multiplanarShowRender: 1,
     });
     await nv.attachToCanvas(box.querySelector("canvas"));
+    // the colours of the figures: blue loses, red gains, told apart by colour-blind readers; brighter is more
+    nv.addColormap("loss", { R: [12, 60, 158], G: [38, 125, 176], B: [52, 175, 255], A: [0, 160, 255], I: [0, 110, 255] });
+    nv.addColormap("gain", { R: [60, 175, 255], G: [10, 85, 173], B: [2, 65, 173], A: [0, 160, 255], I: [0, 110, 255] });
     nv.addVolume(await niivue.NVImage.loadFromBase64({
       base64: data.base, name: "anatomy.nii.gz", colormap: "gray", cal_min: 0, cal_max: 255, colorbarVisible: false,
     }));
     for (const map of data.overlays) {
       const image = await niivue.NVImage.loadFromBase64({
-        base64: map.data, name: `${map.name}, %.nii.gz`, colormap: "warm", colormapNegative: "winter", opacity: 0,
+        base64: map.data, name: `${map.name}, %.nii.gz`, colormap: "gain", colormapNegative: "loss", opacity: 0,
         cal_min: map.limit / 10, cal_max: map.limit, cal_minNeg: -map.limit / 10, cal_maxNeg: -map.limit,
       });
       nv.addVolume(image);
