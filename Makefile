@@ -3,7 +3,7 @@ SHELL := bash
 VENV := .venv/bin
 export PATH := $(CURDIR)/$(VENV):$(PATH)
 
-.PHONY: setup demo test lint lock container clean
+.PHONY: setup demo test test-hpc lint lock container clean
 
 setup:          ## virtual environment and Nextflow runtime
 	@tools/setup.sh
@@ -13,6 +13,10 @@ demo: setup     ## simulate a cohort with a planted atrophy and explain it
 
 test: setup     ## unit, pipeline and small science tests
 	@pytest -q
+
+test-hpc: setup ## the pipeline on a private Slurm with fake GPUs: bare, with podman, with Charliecloud (Debian, root)
+	@tests/hpc/install.sh
+	@pytest -m hpc tests/hpc
 
 lint: setup     ## style, types, Nextflow syntax
 	@ruff check . && ruff format --check . && mypy && nextflow lint main.nf nextflow.config modules

@@ -146,9 +146,11 @@ workflow {
         WRITE_REPORT(code.write_report, cohort, aligned, maps, tables, COMPARE_GROUPS.out.group, templates)
     }
 
+    def run_status = workflow
+    def message = "Finished: ${params.outdir}${last >= 4 ? '/report.html' : ''}"
     workflow.onComplete {
-        if (workflow.success) {
-            log.info("Finished: ${params.outdir}${last >= 4 ? '/report.html' : ''}")
+        if (run_status.success) {
+            println(message)
         }
     }
 }
