@@ -48,9 +48,9 @@ OverTimeLimit=0
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0,batch_sched_delay=1
 MinJobAge=300
 SlurmdParameters=config_overrides
-NodeName=DEFAULT NodeHostname={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 State=UNKNOWN
-NodeName=cpu1 Port={cpu_port}
-NodeName=gpu1 Port={gpu_port} Gres=gpu:fake:{gpus}
+NodeName=DEFAULT CPUs=4 RealMemory=16000 State=UNKNOWN
+NodeName=cpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={cpu_port}
+NodeName=gpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={gpu_port} Gres=gpu:fake:{gpus}
 PartitionName=short Nodes=cpu1 Default=YES MaxTime=1-0 DefaultTime=10 State=UP
 PartitionName=gpu Nodes=gpu1 MaxTime=1-0 DefaultTime=10 State=UP
 """
@@ -82,6 +82,20 @@ class Cluster:
         self.environment = {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def __enter__(self):
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for name in ("slurmd-cpu1", "slurmd-gpu1", "slurmctld", "munged"):
+            file = self.folder / "run" / f"{name}.pid"
+            if file.exists():
+                os.kill(int(file.read_text()), signal.SIGTERM)
+
+    def _start(self):
         for name in ("state", "log", "run", "spool/cpu1", "spool/gpu1", "munge", "socket", "dev"):
             (self.folder / name).mkdir(parents=True)
         self._start_munge()
@@ -97,13 +111,6 @@ class Cluster:
         for node in ("cpu1", "gpu1"):
             self._run("slurmd", "-N", node)
         self._wait_for_nodes()
-        return self
-
-    def __exit__(self, *_):
-        for name in ("slurmd-cpu1", "slurmd-gpu1", "slurmctld", "munged"):
-            file = self.folder / "run" / f"{name}.pid"
-            if file.exists():
-                os.kill(int(file.read_text()), signal.SIGTERM)
 
     def _start_munge(self):
         key = self.folder / "munge" / "key"
