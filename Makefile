@@ -2,6 +2,9 @@
 SHELL := bash
 VENV := .venv/bin
 export PATH := $(CURDIR)/$(VENV):$(PATH)
+VERSION = $(shell sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py)
+ENGINE ?= podman
+DEVICE ?= cuda
 
 .PHONY: setup demo test test-hpc lint lock container clean
 
@@ -24,10 +27,10 @@ lint: setup     ## style, types, Nextflow syntax
 lock:           ## refresh the hashed pins after a change of pyproject.toml (needs uv)
 	@uv lock --quiet && uv export --quiet --locked --no-emit-project --no-annotate --no-header -o requirements.lock
 
-container:      ## the image (needs podman or docker)
-	@$(or $(ENGINE),podman) build -t counterwarp:$$(sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py) \
-	  --build-arg VERSION=$$(sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py) \
-	  --build-arg REVISION=$$(git rev-parse HEAD) -f containers/Containerfile .
+container:      ## the image counterwarp:VERSION; DEVICE=cpu: the smaller counterwarp:VERSION-cpu (podman, or ENGINE=docker)
+	@$(ENGINE) build --file containers/Containerfile --tag counterwarp:$(VERSION)$(if $(filter cpu,$(DEVICE)),-cpu) \
+	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg DEVICE=$(DEVICE) \
+	  $(if $(BASE_IMAGE),--pull=never --build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 
 clean:          ## what demo and tests leave, not the environment
 	@rm -rf demo results work .nextflow .nextflow.log*
