@@ -2,8 +2,11 @@
 SHELL := bash
 VENV := .venv/bin
 export PATH := $(CURDIR)/$(VENV):$(PATH)
+VERSION = $(shell sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py)
+ENGINE ?= podman
+DEVICE ?= cuda
 
-.PHONY: setup demo test lint lock container clean
+.PHONY: setup demo test test-hpc lint lock container clean
 
 setup:          ## virtual environment and Nextflow runtime
 	@tools/setup.sh
@@ -14,16 +17,20 @@ demo: setup     ## simulate a cohort with a planted atrophy and explain it
 test: setup     ## unit, pipeline and small science tests
 	@pytest -q
 
+test-hpc: setup ## the pipeline on a private Slurm with fake GPUs: bare, with podman, with Charliecloud (Debian, root)
+	@tests/hpc/install.sh
+	@pytest -m hpc tests/hpc
+
 lint: setup     ## style, types, Nextflow syntax
 	@ruff check . && ruff format --check . && mypy && nextflow lint main.nf nextflow.config modules
 
 lock:           ## refresh the hashed pins after a change of pyproject.toml (needs uv)
 	@uv lock --quiet && uv export --quiet --locked --no-emit-project --no-annotate --no-header -o requirements.lock
 
-container:      ## the image (needs podman or docker)
-	@$(or $(ENGINE),podman) build -t counterwarp:$$(sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py) \
-	  --build-arg VERSION=$$(sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py) \
-	  --build-arg REVISION=$$(git rev-parse HEAD) -f containers/Containerfile .
+container:      ## the image counterwarp:VERSION; DEVICE=cpu: the smaller counterwarp:VERSION-cpu (podman, or ENGINE=docker)
+	@$(ENGINE) build --file containers/Containerfile --tag counterwarp:$(VERSION)$(if $(filter cpu,$(DEVICE)),-cpu) \
+	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg DEVICE=$(DEVICE) \
+	  $(if $(BASE_IMAGE),--pull=never --build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 
 clean:          ## what demo and tests leave, not the environment
 	@rm -rf demo results work .nextflow .nextflow.log*

@@ -1,4 +1,5 @@
 // Counterwarp: explain a brain MRI classifier by the warps that change its mind.
+include { codeOfStages; recordRun } from './modules/provenance'
 include { CHECK_COHORT      } from './modules/check_cohort/main'
 include { PREPARE_TEMPLATES } from './modules/prepare_templates/main'
 include { EXTRACT_BRAIN     } from './modules/extract_brain/main'
@@ -58,35 +59,6 @@ def checkParameters(given, schema) {
     }
 }
 
-def asJson(content) {
-    return groovy.json.JsonOutput.prettyPrint(groovy.json.JsonOutput.toJson(content)) + '\n'
-}
-
-// What made the results, before anything is made: parameters (for -params-file) and versions.
-def recordRun(given, run) {
-    def folder = file("${given.outdir}/pipeline_info")
-    folder.mkdirs()
-    folder.resolve('params.json').text = asJson(given)
-    folder.resolve('run.json').text = asJson([
-        version: run.manifest.version, revision: run.commitId, nextflow: run.nextflow.version.toString(),
-        profile: run.profile, container_engine: run.containerEngine, command: run.commandLine, session: run.sessionId.toString(),
-    ])
-}
-
-// Stage -> hash of the code behind it: an input of its tasks, so that -resume repeats what a change of code touches.
-// In a container the image stands for the code.
-def codeOfStages(engine, image) {
-    if (engine) {
-        return [:].withDefault { _stage -> image }
-    }
-    try {
-        return new groovy.json.JsonSlurper().parseText(['counterwarp', 'code-hash'].execute().text)
-    }
-    catch (IOException _missing) {
-        error("the command 'counterwarp' is not on PATH. Run 'source .venv/bin/activate', or use a container profile.")
-    }
-}
-
 // A group of settings as options of its command: [epochs: 3] -> "--epochs 3".
 def options(settings) {
     settings.collect { name, value -> "--${name.replace('_', '-')} '${value}'" }.join(' ')
@@ -117,8 +89,9 @@ workflow {
         .map { row -> [[id: row.scan_id], file(row.t1w), row.mask ? file(row.mask) : []] }   // [meta, t1w, mask]
     EXTRACT_BRAIN(code.extract_brain, scans, templates, params.skull_stripped, options(params.extraction))
     ALIGN_AFFINE(code.align_affine, EXTRACT_BRAIN.out.brain, templates, options(params.alignment))
-    aligned = EXTRACT_BRAIN.out.record.mix(ALIGN_AFFINE.out.aligned).collect()
-    PACK_COHORT(code.pack_cohort, CHECK_COHORT.out.cohort, aligned, templates, "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}")
+    extracted = EXTRACT_BRAIN.out.folder.collect()
+    aligned = ALIGN_AFFINE.out.folder.collect().ifEmpty([])
+    PACK_COHORT(code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}")
     cohort = PACK_COHORT.out.cohort
 
     if (last >= 1) {
@@ -137,18 +110,18 @@ workflow {
     }
     if (last >= 4) {
         MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.device, options(params.saliency))
-        maps = MAP_JACOBIANS.out.maps.mix(MAP_SALIENCY.out.maps).collect()
+        maps = MAP_JACOBIANS.out.folder.mix(MAP_SALIENCY.out.folder).collect()
         truth = params.truth ? file(params.truth, checkIfExists: true) : []
         COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, truth, "--seed ${params.seed} ${options(params.comparison)}")
-        tables = CHECK_COHORT.out.tables.mix(
-            TRAIN_CLASSIFIER.out.tables, TRAIN_SIMULATOR.out.record, MAP_JACOBIANS.out.tables, MAP_SALIENCY.out.record,
-        ).collect()
-        WRITE_REPORT(code.write_report, cohort, aligned, maps, tables, COMPARE_GROUPS.out.group, templates)
+        tables = CHECK_COHORT.out.tables.mix(TRAIN_CLASSIFIER.out.tables, TRAIN_SIMULATOR.out.record).collect()
+        WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps, tables, COMPARE_GROUPS.out.group, templates)
     }
 
+    def run_status = workflow
+    def message = "Finished: ${params.outdir}${last >= 4 ? '/report.html' : ''}"
     workflow.onComplete {
-        if (workflow.success) {
-            log.info("Finished: ${params.outdir}${last >= 4 ? '/report.html' : ''}")
+        if (run_status.success) {
+            println(message)
         }
     }
 }

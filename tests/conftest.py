@@ -5,6 +5,7 @@ import pytest
 
 from counterwarp.cohort.planted import plant_effect
 from counterwarp.core.settings import SimulationSettings
+from launcher import write_tiny_cohort
 
 HEAD_RESOLUTION = 3.0  # mm: quick
 
@@ -36,3 +37,9 @@ def head(tmp_path_factory, effect):
     path = tmp_path_factory.mktemp("head") / "sub-01_T1w.nii.gz"
     nib.save(scan, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_cohort(tmp_path_factory):
+    """Samplesheet of a cohort for stub runs."""
+    return write_tiny_cohort(tmp_path_factory.mktemp("tiny"))

@@ -4,22 +4,26 @@ process ALIGN_AFFINE {
     label 'process_scan'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     tuple val(meta), path(t1w), path(mask)
     path templates
     val options
 
     output:
-    path '*_{desc-qc,desc-qc_mosaic,space-MNI152_desc-*,mode-image_xfm}.{json,png,nii.gz,mat}', emit: aligned
+    path "${meta.id}", emit: folder
+    path "${meta.id}_*", emit: files
 
     script:
     """
-    exec counterwarp align-affine --scan-id ${meta.id} --t1w ${t1w} --mask ${mask} --templates ${templates} --output . ${options}
+    counterwarp align-affine --scan-id ${meta.id} --t1w ${t1w} --mask ${mask} --templates ${templates} --output ${meta.id} ${options}
+    ln -s ${meta.id}/* .
     """
 
     stub:
     """
-    touch ${meta.id}_space-MNI152_desc-preproc_T1w.nii.gz ${meta.id}_space-MNI152_desc-brain_mask.nii.gz
-    touch ${meta.id}_from-T1w_to-MNI152_mode-image_xfm.mat ${meta.id}_desc-qc_mosaic.png ${meta.id}_desc-qc.json
+    mkdir ${meta.id}
+    touch ${meta.id}/${meta.id}_space-MNI152_desc-{preproc_T1w.nii.gz,preproc_T1w.json,brain_mask.nii.gz}
+    touch ${meta.id}/${meta.id}_{from-T1w_to-MNI152_mode-image_xfm.mat,desc-qc_mosaic.png,desc-qc.json}
+    ln -s ${meta.id}/* .
     """
 }

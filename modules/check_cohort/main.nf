@@ -2,7 +2,7 @@ process CHECK_COHORT {
     label 'process_single'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     val source       // absolute path: scans in a samplesheet are relative to it
     path staged, stageAs: 'input/*'
     val options

@@ -2,10 +2,10 @@ process COMPARE_GROUPS {
     label 'process_single'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     path cohort
-    path maps, stageAs: 'maps/*'
-    path aligned, stageAs: 'aligned/*'
+    path maps, stageAs: 'maps/*'         // a folder per task
+    path aligned, stageAs: 'aligned/*'   // a folder per scan
     path truth, stageAs: 'truth'
     val options
 

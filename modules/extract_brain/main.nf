@@ -4,7 +4,7 @@ process EXTRACT_BRAIN {
     label 'process_scan'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     tuple val(meta), path(t1w, stageAs: 'input/*'), path(mask, stageAs: 'input_mask/*')
     path templates
     val skull_stripped
@@ -12,15 +12,19 @@ process EXTRACT_BRAIN {
 
     output:
     tuple val(meta), path('*_desc-n4_T1w.nii.gz'), path('*_desc-brain_mask.nii.gz'), emit: brain, optional: true
-    path '*_desc-extraction.json', emit: record
+    path "${meta.id}", emit: folder
+    path "${meta.id}_*", emit: files
 
     script:
     """
-    exec counterwarp extract-brain --scan-id ${meta.id} --t1w '${t1w}' ${mask ? "--mask '${mask}'" : ''} --skull-stripped ${skull_stripped} --templates ${templates} --output . ${options}
+    counterwarp extract-brain --scan-id ${meta.id} --t1w '${t1w}' ${mask ? "--mask '${mask}'" : ''} --skull-stripped ${skull_stripped} --templates ${templates} --output ${meta.id} ${options}
+    ln -s ${meta.id}/* .
     """
 
     stub:
     """
-    touch ${meta.id}_desc-n4_T1w.nii.gz ${meta.id}_desc-brain_mask.nii.gz ${meta.id}_desc-extraction.json
+    mkdir ${meta.id}
+    touch ${meta.id}/${meta.id}_desc-{n4_T1w.nii.gz,brain_mask.nii.gz,extraction.json}
+    ln -s ${meta.id}/* .
     """
 }

@@ -3,23 +3,29 @@ process MAP_SALIENCY {
     label 'process_gpu'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     tuple val(fold), path(classifier)
     path cohort
     val device
     val options
 
     output:
-    path 'sub-*', emit: maps
-    path 'saliency_*.json', emit: record
+    path "saliency_fold-${fold}", emit: folder
+    path '{sub-,saliency_}*.*', emit: files
 
     script:
     """
-    exec counterwarp map-saliency --cohort ${cohort} --classifier ${classifier} --fold ${fold} --device ${device} --output . ${options}
+    counterwarp map-saliency --cohort ${cohort} --classifier ${classifier} --fold ${fold} --device ${device} --output saliency_fold-${fold} ${options}
+    ln -s saliency_fold-${fold}/* .
     """
 
     stub:
     """
-    touch sub-${fold}_space-MNI152_desc-gradient_saliency.nii.gz saliency_fold-${fold}.json
+    mkdir saliency_fold-${fold}
+    touch saliency_fold-${fold}/saliency_fold-${fold}.json
+    for scan in \$(awk -F, '\$2 == ${fold} { print \$1 }' ${cohort}/index.csv); do
+        touch saliency_fold-${fold}/\${scan}_space-MNI152_desc-gradient_saliency.{nii.gz,json}
+    done
+    ln -s saliency_fold-${fold}/* .
     """
 }

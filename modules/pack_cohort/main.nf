@@ -2,9 +2,10 @@ process PACK_COHORT {
     label 'process_single'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     path cohort_table
-    path aligned, stageAs: 'aligned/*'
+    path extracted, stageAs: 'scans/extracted/*'   // a folder per scan
+    path aligned, stageAs: 'scans/aligned/*'
     path templates
     val options
 
@@ -15,15 +16,18 @@ process PACK_COHORT {
 
     script:
     """
-    counterwarp pack-cohort --cohort-table ${cohort_table} --aligned aligned --templates ${templates} ${options} --output cohort
+    counterwarp pack-cohort --cohort-table ${cohort_table} --aligned scans --templates ${templates} ${options} --output cohort
     cp cohort/index.csv cohort/exclusions.csv .
     """
 
     stub:
     """
-    mkdir cohort && touch index.csv exclusions.csv
-    echo 'fold,chunk' > cohort/chunks.csv
-    set -- ${options}
-    for fold in \$(seq 0 \$((\$2 - 1))); do echo "\$fold,0" >> cohort/chunks.csv; done
+    mkdir cohort && touch exclusions.csv
+    set -- ${options}   # --folds F --chunk-size C
+    awk -F, -v OFS=, -v folds=\$2 -v size=\$4 '
+        NR == 1 { print \$1, "fold", "chunk" }
+        NR > 1  { position = NR - 2; print \$1, position % folds, int(position / folds / size) }' ${cohort_table} > index.csv
+    cut -d, -f2,3 index.csv | awk '!seen[\$0]++' > cohort/chunks.csv
+    cp index.csv cohort
     """
 }

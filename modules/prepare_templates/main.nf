@@ -2,7 +2,7 @@ process PREPARE_TEMPLATES {
     label 'process_single'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     val resolution   // mm
 
     output:

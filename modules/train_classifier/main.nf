@@ -3,7 +3,7 @@ process TRAIN_CLASSIFIER {
     label 'process_gpu'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     val fold
     path cohort
     val options

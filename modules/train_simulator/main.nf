@@ -3,7 +3,7 @@ process TRAIN_SIMULATOR {
     label 'process_gpu'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     tuple val(fold), path(classifier)
     path cohort
     val options

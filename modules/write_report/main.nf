@@ -2,10 +2,11 @@ process WRITE_REPORT {
     label 'process_single'
 
     input:
-    val code
+    env 'COUNTERWARP_CODE'
     path cohort
-    path aligned, stageAs: 'aligned/*'
-    path maps, stageAs: 'maps/*'
+    path extracted, stageAs: 'scans/extracted/*'   // a folder per scan
+    path aligned, stageAs: 'scans/aligned/*'
+    path maps, stageAs: 'maps/*'                   // a folder per task
     path tables, stageAs: 'tables/*'
     path group
     path templates
@@ -15,7 +16,7 @@ process WRITE_REPORT {
 
     script:
     """
-    exec counterwarp write-report --results ${cohort} --results aligned --results maps --results tables --results ${group} --templates ${templates} --output report
+    exec counterwarp write-report --results ${cohort} --results scans --results maps --results tables --results ${group} --templates ${templates} --output report
     """
 
     stub:

@@ -3,26 +3,18 @@
 import json
 import shutil
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 import pytest
-from launcher import ROOT, run, tasks
+
+from launcher import ROOT, TINY_SCANS, run, tasks
 
 pytestmark = pytest.mark.pipeline
-SCAN_TASKS, FOLDS = 6, 3
+FOLDS = 3
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cohort")
-    rows = []
-    for i in range(SCAN_TASKS):
-        data = np.random.default_rng(i).random((6, 6, 6)).astype(np.float32)
-        nib.save(nib.Nifti1Image(data, np.eye(4)), folder / f"{i}.nii.gz")
-        rows.append({"participant_id": f"{i}", "t1w": f"{i}.nii.gz", "group": ["case", "control"][i % 2]})
-    pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
-    return folder / "cohort.csv"
+def cohort(tiny_cohort):
+    return tiny_cohort
 
 
 def stub_run(where, *arguments, **environment):
@@ -40,7 +32,7 @@ def finished(cohort, tmp_path_factory):
 def test_every_stage_runs_once_per_scan_and_fold(finished):
     names = [name for name, _ in tasks(finished / "out")]
     expected = {
-        "CHECK_COHORT": 1, "PREPARE_TEMPLATES": 1, "EXTRACT_BRAIN": SCAN_TASKS, "ALIGN_AFFINE": SCAN_TASKS,
+        "CHECK_COHORT": 1, "PREPARE_TEMPLATES": 1, "EXTRACT_BRAIN": TINY_SCANS, "ALIGN_AFFINE": TINY_SCANS,
         "PACK_COHORT": 1, "TRAIN_CLASSIFIER": FOLDS, "TRAIN_SIMULATOR": FOLDS, "MAP_JACOBIANS": FOLDS,
         "MAP_SALIENCY": FOLDS, "COMPARE_GROUPS": 1, "WRITE_REPORT": 1,
     }  # fmt: skip

@@ -6,12 +6,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from launcher import run, tasks
 from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 from nilearn.image import resample_img, resample_to_img
 
 from counterwarp.core.settings import SimulationSettings
 from counterwarp.stages.simulate_cohort import simulate_cohort
+from launcher import run, tasks
 
 pytestmark = pytest.mark.pipeline
 PARTICIPANTS, RESOLUTION = 8, 3.0

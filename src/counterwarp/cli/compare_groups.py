@@ -16,7 +16,7 @@ from counterwarp.core.settings import ComparisonSettings
     "--maps",
     type=options.existing_folder,
     required=True,
-    help="Log-Jacobians and saliency maps of all scans, in one folder.",
+    help="Folder with the log-Jacobians and saliency maps of all scans, in any sub-folders.",
 )
 @click.option(
     "--transforms", type=options.existing_folder, required=True, help="The scans' affines (see align-affine)."

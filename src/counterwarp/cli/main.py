@@ -23,6 +23,7 @@ COMMANDS = (
     "map-saliency",
     "compare-groups",
     "write-report",
+    "compare-results",
     "write-schema",
     "code-hash",
 )

@@ -11,7 +11,12 @@ from counterwarp.cli import options
 
 @click.command()
 @click.option("--cohort-table", type=options.existing_file, required=True, help="cohort.csv of check-cohort.")
-@click.option("--aligned", type=options.existing_folder, required=True, help="Folder with all preprocessed scans.")
+@click.option(
+    "--aligned",
+    type=options.existing_folder,
+    required=True,
+    help="Folder with all preprocessed scans, in any sub-folders.",
+)
 @options.templates
 @click.option("--folds", type=int, required=True, help="Number of cross-validation folds.")
 @click.option("--chunk-size", type=int, required=True, help="Scans per export task.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -68,12 +69,15 @@ def stage_record(path: str | Path, stage: str, settings: Any = None, **inputs: A
     """Write a stage's record (JSON) when the block ends without an error.
 
     The block may add keys to the record it is given (``status``, ``metrics``, ...). Always there: ``stage``,
-    ``version``, ``settings``, ``inputs`` and ``seconds`` (wall clock).
+    ``version``, ``code`` (in the pipeline: hash of the stage's code, or the container image with its digest),
+    ``gpus`` (those that a scheduler gave), ``settings``, ``inputs`` and ``seconds`` (wall clock).
     """
     start = time.perf_counter()
     record: dict[str, Any] = {
         "stage": stage,
         "version": __version__,
+        "code": os.environ.get("COUNTERWARP_CODE"),
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "settings": asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else settings,
         "inputs": {name: str(value) for name, value in inputs.items()},
     }

@@ -16,6 +16,7 @@ from nilearn.image import smooth_img
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout, templates
 from counterwarp.core.errors import InputError
+from counterwarp.core.files import FileTree
 from counterwarp.core.geometry import Grid, read_itk_affine
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import ComparisonSettings
@@ -58,10 +59,10 @@ STATISTICS = {
 
 @dataclass(frozen=True)
 class Sources:
-    """Folders of the maps of single scans."""
+    """The maps of single scans."""
 
-    maps: Path
-    transforms: Path
+    maps: FileTree
+    transforms: FileTree
     truth: Path | None
 
 
@@ -96,8 +97,8 @@ def compare_groups(
     inputs = {"cohort": cohort, "maps": maps, "transforms": transforms, "truth": truth, "seed": seed}
     with stage_record(output / "comparison.json", "compare_groups", settings, **inputs) as record:
         store = CohortStore(cohort)
-        sources = Sources(maps, transforms, truth)
-        people = _people(store, settings, transforms)
+        sources = Sources(FileTree(maps), FileTree(transforms), truth)
+        people = _people(store, settings, sources.transforms)
         regions = regions_on_grid(*templates.atlas(settings.atlas), store.grid)
         gathered = _gather(store, sources, people, regions, settings)
         mean_maps = {name: mean.mean for name, mean in gathered.means.items()}
@@ -115,7 +116,7 @@ def compare_groups(
         )
 
 
-def _people(store: CohortStore, settings: ComparisonSettings, transforms: Path) -> pd.DataFrame:
+def _people(store: CohortStore, settings: ComparisonSettings, transforms: FileTree) -> pd.DataFrame:
     """One row per participant, with the brain's volume if it is a covariate."""
     index = store.index
     if BRAIN_VOLUME in (settings.tested, *settings.nuisance):

@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
+from counterwarp.core.files import FileTree
 from counterwarp.core.provenance import stage_record
 
 LOST = "no result: the task did not finish (see pipeline_info/trace.txt)"
@@ -20,11 +21,12 @@ LOST = "no result: the task did not finish (see pipeline_info/trace.txt)"
 def pack_cohort(
     cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, seed: int, output: Path
 ) -> None:
-    """Write the cohort folder (see ``cohort.store``) from what preprocessing left in ``aligned``."""
+    """Write the cohort folder (see ``cohort.store``) from what preprocessing left under ``aligned``."""
     output.mkdir(parents=True, exist_ok=True)
+    scans = FileTree(aligned)
     with stage_record(output / "cohort.json", "pack_cohort", folds=folds, chunk_size=chunk_size, seed=seed) as record:
         cohort = pd.read_csv(cohort_table, dtype={"participant_id": str, "session_id": str, "group": str})
-        verdicts = {scan: _verdict(aligned, scan) for scan in cohort["scan_id"]}
+        verdicts = {scan: _verdict(scans, scan) for scan in cohort["scan_id"]}
         cohort["qc_status"] = [verdicts[scan][1] for scan in cohort["scan_id"]]
         excluded = [
             {"scan_id": scan, "stage": stage, "reasons": "; ".join(reasons)}
@@ -34,7 +36,7 @@ def pack_cohort(
         pd.DataFrame(excluded, columns=["scan_id", "stage", "reasons"]).to_csv(output / "exclusions.csv", index=False)
         index = cohort[cohort["qc_status"] != "FAIL"].reset_index(drop=True)
         index = assign_folds(index, folds, chunk_size, seed)
-        _pack(index["scan_id"], aligned, output / "images.npy")
+        _pack(index["scan_id"], scans, output / "images.npy")
         index.drop(columns=["t1w", "mask"]).to_csv(output / "index.csv", index=False)
         index[["fold", "chunk"]].drop_duplicates().sort_values(["fold", "chunk"]).to_csv(
             output / "chunks.csv", index=False
@@ -44,13 +46,13 @@ def pack_cohort(
         record |= {"case": groups[1], "control": groups[0], "folds": folds, "scans": len(index)}
 
 
-def _verdict(aligned: Path, scan_id: str) -> tuple[str, str, list[str]]:
+def _verdict(scans: FileTree, scan_id: str) -> tuple[str, str, list[str]]:
     """(stage, status, reasons) of a scan: the first stage that failed, else the last stage's."""
     verdict = ("extract_brain", "FAIL", [LOST])
     for name in (f"{scan_id}_desc-extraction.json", f"{scan_id}_desc-qc.json"):
-        if not (aligned / name).exists():
+        if not (scans / name).exists():
             return ("align_affine", "FAIL", [LOST]) if verdict[1] == "PASS" else verdict
-        record = json.loads((aligned / name).read_text())
+        record = json.loads((scans / name).read_text())
         verdict = (record["stage"], record["status"], record["reasons"])
         if verdict[1] == "FAIL":
             break
@@ -80,11 +82,11 @@ def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int) ->
     return index
 
 
-def _pack(scan_ids: pd.Series, aligned: Path, path: Path) -> None:
+def _pack(scan_ids: pd.Series, scans: FileTree, path: Path) -> None:
     """Write the scans one after the other into a float16 array on disk."""
     store = None
     for position, scan_id in enumerate(scan_ids):
-        data, grid = images.load(aligned / layout.aligned_t1w(scan_id))
+        data, grid = images.load(scans / layout.aligned_t1w(scan_id))
         if store is None:
             store = np.lib.format.open_memmap(path, "w+", np.float16, (len(scan_ids), *grid.shape))
         store[position] = data

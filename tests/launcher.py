@@ -5,7 +5,22 @@ import os
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import nibabel as nib
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+TINY_SCANS = 6
+
+
+def write_tiny_cohort(folder, scans=TINY_SCANS):
+    """Samplesheet of scans of a few voxels, half of them cases: enough for stub runs."""
+    lines = ["participant_id,t1w,group"]
+    for number in range(scans):
+        data = np.random.default_rng(number).random((6, 6, 6)).astype(np.float32)
+        nib.save(nib.Nifti1Image(data, np.eye(4)), folder / f"{number}.nii.gz")
+        lines.append(f"{number},{number}.nii.gz,{['case', 'control'][number % 2]}")
+    (folder / "cohort.csv").write_text("\n".join(lines) + "\n")
+    return folder / "cohort.csv"
 
 
 def run(where, *arguments, **environment):

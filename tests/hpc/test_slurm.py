@@ -1,0 +1,61 @@
+"""The pipeline through a real Slurm: what runs where, with what. Stub runs, for the wiring."""
+
+import pytest
+
+from launcher import ROOT, run
+
+ON_GPU = {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR", "MAP_JACOBIANS", "MAP_SALIENCY"}
+SITE = ROOT / "tests" / "hpc" / "site.config"
+PARTITIONS = ("--slurm_partition", "short", "--slurm_gpu_partition", "gpu")
+
+
+def placements(where):
+    """(process, partition, node, CUDA_VISIBLE_DEVICES) of every task, as noted by the task itself."""
+    found = []
+    for note in where.glob("work/*/*/placement.txt"):
+        header = (note.parent / ".command.run").read_text()
+        process = header.split("#SBATCH -J nf-")[1].split()[0].partition("_(")[0]
+        found.append((process, *note.read_text().split()))
+    return found
+
+
+@pytest.mark.parametrize(
+    "profiles",
+    [
+        pytest.param("slurm,gpu,test", marks=pytest.mark.pipeline),
+        pytest.param("test,gpu,slurm", marks=pytest.mark.hpc),
+    ],
+)
+def test_only_training_and_export_go_to_the_gpu_partition(cluster, tiny_cohort, tmp_path, profiles):
+    result = run(
+        tmp_path, "-stub-run", "-c", SITE, "-profile", profiles, "--device", "cpu", *PARTITIONS,
+        "--input", tiny_cohort, "--outdir", tmp_path / "out", **cluster.environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = placements(tmp_path)
+    assert {process for process, *_ in found} > ON_GPU
+    for process, partition, node, gpu in found:
+        expected = ("gpu", "gpu1") if process in ON_GPU else ("short", "cpu1")
+        assert (partition, node) == expected, process
+        assert gpu in {"0", "1"} if process in ON_GPU else gpu == "none", process
+    ours = [job for job in cluster.jobs() if job["WorkDir"].startswith(str(tmp_path))]
+    assert len(ours) == len(found)
+    assert {job["JobState"] for job in ours} == {"COMPLETED"}
+    # the training tasks' own cores and memory, cut by the site's limits
+    assert {job["Tres"].partition(",node")[0] for job in ours if job["Partition"] == "gpu"} == {"cpu=2,mem=4G"}
+
+
+@pytest.mark.hpc
+def test_account_and_extra_options_reach_every_job(cluster, tiny_cohort, tmp_path):
+    result = run(
+        tmp_path, "-stub-run", "-c", SITE, "-profile", "gpu,slurm,test", "--device", "cpu", *PARTITIONS,
+        "--slurm_account", "mylab", "--slurm_extra", "--nice=7 --comment=counterwarp", "--slurm_gres", "gpu:fake:2",
+        "--input", tiny_cohort, "--outdir", tmp_path / "out", "--until", "classifier", **cluster.environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    for process, _, _, gpu in placements(tmp_path):
+        assert gpu == ("0,1" if process in ON_GPU else "none")
+    for script in tmp_path.glob("work/*/*/.command.run"):
+        assert "#SBATCH --account=mylab --nice=7 --comment=counterwarp" in script.read_text().replace(
+            "--gres=gpu:fake:2 ", ""
+        )
