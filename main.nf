@@ -114,7 +114,7 @@ workflow {
         truth = params.truth ? file(params.truth, checkIfExists: true) : []
         COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, truth, "--seed ${params.seed} ${options(params.comparison)}")
         tables = CHECK_COHORT.out.tables.mix(TRAIN_CLASSIFIER.out.tables, TRAIN_SIMULATOR.out.record).collect()
-        WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps, tables, COMPARE_GROUPS.out.group, templates)
+        WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps, tables, COMPARE_GROUPS.out.group)
     }
 
     def run_status = workflow

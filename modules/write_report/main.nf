@@ -9,14 +9,13 @@ process WRITE_REPORT {
     path maps, stageAs: 'maps/*'                   // a folder per task
     path tables, stageAs: 'tables/*'
     path group
-    path templates
 
     output:
     path 'report/*', emit: report
 
     script:
     """
-    exec counterwarp write-report --results ${cohort} --results scans --results maps --results tables --results ${group} --templates ${templates} --output report
+    exec counterwarp write-report ${cohort} scans maps tables ${group} --output report
     """
 
     stub:

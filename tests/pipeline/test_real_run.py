@@ -1,14 +1,17 @@
 """The whole pipeline on a few simulated whole heads, every stage real: what comes out, and where it lies."""
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 from nilearn.image import resample_img, resample_to_img
 
+from counterwarp.cli.main import counterwarp
 from counterwarp.core.settings import SimulationSettings
 from counterwarp.stages.simulate_cohort import simulate_cohort
 from launcher import run, tasks
@@ -110,6 +113,18 @@ def test_a_broken_scan_is_set_aside_and_named(results):
     assert "broken.nii.gz" in problems["file"].str.cat()
     assert TRUNCATED not in pd.read_csv(results / "participants.tsv", sep="\t")["participant_id"].tolist()
     assert "broken.nii.gz" in (results / "report.html").read_text()
+
+
+def test_the_report_rebuilds_from_the_results_alone(results, tmp_path):
+    shutil.copytree(results, tmp_path / "results")
+    (tmp_path / "results" / "report.html").unlink()
+    arguments = ["write-report", str(tmp_path / "results")]
+    assert CliRunner().invoke(counterwarp, arguments, catch_exceptions=False).exit_code == 0
+    again, first = (json.loads((folder / "evaluation.json").read_text()) for folder in (tmp_path / "results", results))
+    again["seconds"].pop("write_report", None)
+    assert again == first
+    assert (tmp_path / "results" / "report.html").stat().st_size > 1e6
+    assert (tmp_path / "results" / "participants" / "sub-002.html").exists()
 
 
 def test_a_second_run_repeats_nothing(results, cohort):

@@ -27,7 +27,7 @@ def written(folder, with_truth):
     run = make_run(folder)
     truth = run.truth if with_truth else None
     compare_groups(run.cohort, run.maps, run.transforms, truth, 0, run.group, ComparisonSettings(permutations=20))
-    write_report([run.results], run.templates, folder / "report")
+    write_report([run.results], folder / "report")
     return run, folder / "report"
 
 
@@ -149,7 +149,7 @@ def test_null_truth_gives_null_not_nan(with_truth, tmp_path):
     for child in run.results.iterdir():
         if child.name != "group":
             (tmp_path / "results" / child.name).symlink_to(child)
-    write_report([tmp_path / "results", tmp_path / "group"], run.templates, tmp_path / "report")
+    write_report([tmp_path / "results", tmp_path / "group"], tmp_path / "report")
     assert "undefined" in words(tmp_path / "report")
     assert "This is a null cohort" in words(tmp_path / "report")
     assert "strong one" not in words(tmp_path / "report")
@@ -181,7 +181,7 @@ def test_a_users_words_are_escaped(with_truth, tmp_path):
     pd.DataFrame([{"scan_id": "sub-91", "row": 1, "file": "<script>x</script>", "problem": "", "remedy": "y"}]).assign(
         severity="image"
     ).to_csv(tmp_path / "results" / "problems.csv", index=False)
-    arguments = ["--results", tmp_path / "results", "--templates", run.templates, "--output", tmp_path / "out"]
+    arguments = [tmp_path / "results", "--output", tmp_path / "out"]
     result = CliRunner().invoke(counterwarp, ["write-report", *map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == 0
     html = (tmp_path / "out" / "report.html").read_text()
@@ -191,7 +191,7 @@ def test_a_users_words_are_escaped(with_truth, tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cohort\.csv: expected at least one such table"):
-        write_report([tmp_path], tmp_path, tmp_path / "out")
+        write_report([tmp_path], tmp_path / "out")
     with pytest.raises(InputError, match=r"comparison\.json: expected one such file .* found none"):
         Results([tmp_path]).one("comparison.json")
 

@@ -28,7 +28,7 @@ def report(tmp_path_factory):
     run = make_run(folder)
     settings = ComparisonSettings(permutations=20, tfce=False)
     compare_groups(run.cohort, run.maps, run.transforms, run.truth, 0, run.group, settings)
-    write_report([run.results], run.templates, folder / "report")
+    write_report([run.results], folder / "report")
     return folder / "report"
 
 

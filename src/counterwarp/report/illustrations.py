@@ -24,7 +24,7 @@ SALIENCY_UNIT = "logits per z-score\n(not a volume)"
 
 def draw_all(
     results: Results,
-    template: Path,
+    template: nib.Nifti1Image,
     folder: Path,
     predictions: pd.DataFrame,
     explanations: pd.DataFrame,
@@ -37,7 +37,7 @@ def draw_all(
 
     Parameters
     ----------
-    template : Path
+    template : image
         The MNI152 brain under the group maps.
     predictions, explanations : DataFrame
         Held-out scans.
@@ -63,7 +63,7 @@ def draw_all(
             partial(
                 brains.paint_maps,
                 panels=panels,
-                template=brains.load(template),
+                template=template,
                 slices=brains.choose_slices(reference, 4, 3),
             ),
         ),

@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
+
 from counterwarp.core import images, layout, templates
+from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
 from counterwarp.report import brains, metadata, page, summary, tables, viewer
 from counterwarp.report.illustrations import draw_all
 from counterwarp.report.participants import write_pages
 from counterwarp.report.results import Results
 
+TEMPLATE_RESOLUTION = 2  # mm: sharp enough under maps of 2 mm and more, and small in the page
 
-def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -> None:
+
+def write_report(folders: Sequence[Path], output: Path) -> None:
     """Write report.html, evaluation.json, CITATION.md, participants.tsv, dataset_description.json, figures/ and
     participants/, a page per scan.
 
@@ -25,7 +31,7 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
         If one of the run's tables or group maps is missing.
     """
     output.mkdir(parents=True, exist_ok=True)
-    inputs = {"results": ", ".join(str(folder) for folder in folders), "templates": template_folder}
+    inputs = {"results": ", ".join(str(folder) for folder in folders)}
     with stage_record(output / "write_report.json", "write_report", **inputs):
         results = Results(folders)
         cohort = results.table("cohort.csv")
@@ -54,7 +60,7 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
             "settings": summary.settings_table(records),
         }
         (output / "CITATION.md").write_text(page.render("CITATION.md", **context))
-        template = template_folder / "MNI152_T1w.nii.gz"
+        template, _ = templates.mni152_brain(TEMPLATE_RESOLUTION)
         scan_pages = write_pages(output / "participants", results, cohort, explanations, groups, context["atlas"])
         figures = draw_all(
             results, template, output / "figures", predictions, explanations, regions, comparison,
@@ -81,9 +87,10 @@ def write_report(folders: Sequence[Path], template_folder: Path, output: Path) -
         (output / "report.html").write_text(html)
 
 
-def _group_volumes(results: Results, template: Path, with_truth: bool) -> dict[str, Any]:
+def _group_volumes(results: Results, template: nib.Nifti1Image, with_truth: bool) -> dict[str, Any]:
     """The viewer's volumes of the group: the template, what was found and, if it is known, what was planted."""
-    brain, fine = images.load(template)
+    brain = np.asarray(template.dataobj, dtype=np.float32)
+    fine = Grid(brain.shape, np.asarray(template.affine))
     overlays = []
     for name, file in (("found", "aligned"), ("planted", "truth"))[: 1 + with_truth]:
         overlays.append(viewer.overlay(name, *images.load(results.one(layout.group_map(file))), side=0))
