@@ -113,7 +113,8 @@ workflow {
         maps = MAP_JACOBIANS.out.folder.mix(MAP_SALIENCY.out.folder).collect()
         truth = params.truth ? file(params.truth, checkIfExists: true) : []
         COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, truth, "--seed ${params.seed} ${options(params.comparison)}")
-        tables = CHECK_COHORT.out.tables.mix(TRAIN_CLASSIFIER.out.tables, TRAIN_SIMULATOR.out.record).collect()
+        networks_of_folds = TRAIN_CLASSIFIER.out.classifier.mix(TRAIN_SIMULATOR.out.simulator).map { _fold, folder -> folder }
+        tables = CHECK_COHORT.out.tables.mix(networks_of_folds).collect()
         WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps, tables, COMPARE_GROUPS.out.group)
     }
 

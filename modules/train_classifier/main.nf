@@ -10,18 +10,14 @@ process TRAIN_CLASSIFIER {
 
     output:
     tuple val(fold), path("fold-${fold}/classifier"), emit: classifier
-    path '{predictions,classifier}_fold-*', emit: tables
 
     script:
     """
-    counterwarp train-classifier --cohort ${cohort} --fold ${fold} ${options} --output fold-${fold}/classifier
-    cp fold-${fold}/classifier/predictions.csv predictions_fold-${fold}.csv
-    cp fold-${fold}/classifier/classifier.json classifier_fold-${fold}.json
+    exec counterwarp train-classifier --cohort ${cohort} --fold ${fold} ${options} --checkpoints '${task.ext.checkpoints}' --output fold-${fold}/classifier
     """
 
     stub:
     """
     mkdir -p fold-${fold}/classifier
-    touch predictions_fold-${fold}.csv
     """
 }

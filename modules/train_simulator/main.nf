@@ -10,17 +10,14 @@ process TRAIN_SIMULATOR {
 
     output:
     tuple val(fold), path("fold-${fold}/simulator"), emit: simulator
-    path 'simulator_fold-*.json', emit: record
 
     script:
     """
-    counterwarp train-simulator --cohort ${cohort} --classifier ${classifier} --fold ${fold} ${options} --output fold-${fold}/simulator
-    cp fold-${fold}/simulator/simulator.json simulator_fold-${fold}.json
+    exec counterwarp train-simulator --cohort ${cohort} --classifier ${classifier} --fold ${fold} ${options} --checkpoints '${task.ext.checkpoints}' --output fold-${fold}/simulator
     """
 
     stub:
     """
     mkdir -p fold-${fold}/simulator
-    touch simulator_fold-${fold}.json
     """
 }

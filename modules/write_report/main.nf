@@ -7,7 +7,7 @@ process WRITE_REPORT {
     path extracted, stageAs: 'scans/extracted/*'   // a folder per scan
     path aligned, stageAs: 'scans/aligned/*'
     path maps, stageAs: 'maps/*'                   // a folder per task
-    path tables, stageAs: 'tables/*'
+    path tables, stageAs: 'tables/?/*'   // folders of the same name among them
     path group
 
     output:

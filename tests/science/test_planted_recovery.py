@@ -71,8 +71,8 @@ def explained(planted, tmp_path_factory):
     """Maps of the held-out fold."""
     cohort, _ = planted
     out = tmp_path_factory.mktemp("explained")
-    train_classifier(cohort, 0, 0, "cpu", out / "classifier", ClassifierSettings(epochs=60))
-    train_simulator(cohort, out / "classifier", 0, 0, "cpu", out / "simulator", SimulatorSettings(steps=200))
+    train_classifier(cohort, 0, 0, "cpu", None, out / "classifier", ClassifierSettings(epochs=60))
+    train_simulator(cohort, out / "classifier", 0, 0, "cpu", None, out / "simulator", SimulatorSettings(steps=200))
     map_jacobians(cohort, out / "classifier", out / "simulator", 0, 0, "cpu", out / "maps")
     return out
 
@@ -132,6 +132,6 @@ def test_training_again_gives_the_same_weights(planted, explained, tmp_path):
     cohort, _ = planted
     settings = SimulatorSettings(steps=3)
     for name in "ab":
-        train_simulator(cohort, explained / "classifier", 0, 0, "cpu", tmp_path / name, settings)
+        train_simulator(cohort, explained / "classifier", 0, 0, "cpu", None, tmp_path / name, settings)
     a, b = ((tmp_path / name / "simulator.safetensors").read_bytes() for name in "ab")
     assert a == b

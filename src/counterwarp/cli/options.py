@@ -24,6 +24,12 @@ classifier = click.option(
     "--classifier", type=existing_folder, required=True, help="Output of train-classifier for the same fold."
 )
 
+checkpoints = click.option(
+    "--checkpoints",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder where a training that is stopped leaves off, and goes on from if it is started again.",
+)
+
 scan_id = click.option("--scan-id", required=True, help="BIDS entities of the scan, e.g. sub-01_ses-1.")
 templates = click.option("--templates", type=existing_folder, required=True, help="Output of prepare-templates.")
 

@@ -26,6 +26,10 @@ PARAMETERS: dict[str, dict] = {
     "chunk_size": {"type": "integer", "description": "Scans per Jacobian export task."},
     "seed": {"type": "integer", "description": "Seed of every random choice."},
     "device": {"type": "string", "enum": ["cpu", "cuda"], "description": "Where the networks compute."},
+    "checkpoints": {
+        "type": "string",
+        "description": "Where a stopped training leaves off, seen by every node [checkpoints in the work folder].",
+    },
     "container": {"type": "string", "description": "Image of the container profiles."},
     "slurm_partition": {"type": "string", "description": "Slurm partition."},
     "slurm_gpu_partition": {"type": "string", "description": "Slurm partition of the training tasks."},

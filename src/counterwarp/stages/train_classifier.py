@@ -10,18 +10,28 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.classifier import save_classifier
+from counterwarp.training.checkpoint import task_checkpoint
 from counterwarp.training.classifier import fit_classifier, logit_gap
 
 
 def train_classifier(
-    cohort: Path, fold: int, seed: int, device: str, output: Path, settings: ClassifierSettings
-) -> None:
-    """Train outside one fold; write weights, predictions of every scan, history and the record."""
+    cohort: Path, fold: int, seed: int, device: str, checkpoints: Path | None, output: Path,
+    settings: ClassifierSettings,
+) -> None:  # fmt: skip
+    """Train outside one fold; write weights, predictions of every scan, history and the record.
+
+    A training that was stopped continues from its checkpoint in ``checkpoints``, if that is given.
+    """
     output.mkdir(parents=True, exist_ok=True)
     inputs = {"cohort": cohort, "fold": fold, "seed": seed, "device": device}
     with stage_record(output / "classifier.json", "train_classifier", settings, **inputs) as record:
         store = CohortStore(cohort)
-        classifier, predictions = fit_classifier(store, fold, seed, device, settings, output / "history.csv")
+        checkpoint = task_checkpoint(
+            checkpoints, "train_classifier", cohort, settings, fold=fold, seed=seed, device=device
+        )
+        classifier, predictions = fit_classifier(
+            store, fold, seed, device, settings, output / "history.csv", checkpoint
+        )
         save_classifier(classifier, output, width=settings.width, dropout=settings.dropout)
         predictions.to_csv(output / "predictions.csv", index=False)
         record["logit_gap"] = logit_gap(predictions)

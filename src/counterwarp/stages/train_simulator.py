@@ -11,13 +11,17 @@ from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.classifier import load_classifier
 from counterwarp.networks.simulator import save_simulator
+from counterwarp.training.checkpoint import file_hash, task_checkpoint
 from counterwarp.training.simulator import fit_simulator
 
 
 def train_simulator(
-    cohort: Path, classifier: Path, fold: int, seed: int, device: str, output: Path, settings: SimulatorSettings
-) -> None:
+    cohort: Path, classifier: Path, fold: int, seed: int, device: str, checkpoints: Path | None, output: Path,
+    settings: SimulatorSettings,
+) -> None:  # fmt: skip
     """Train outside one fold against that fold's classifier; write weights, history and the record.
+
+    A training that was stopped continues from its checkpoint in ``checkpoints``, if that is given.
 
     Raises
     ------
@@ -35,6 +39,10 @@ def train_simulator(
                 "add participants, or stop with --until classifier."
             )
         record["margin"] = gap  # from a typical control to a typical case; training asks for a little more
+        checkpoint = task_checkpoint(
+            checkpoints, "train_simulator", cohort, settings, fold=fold, seed=seed, device=device,
+            classifier=file_hash(classifier / "classifier.safetensors"), margin=settings.margin * gap,
+        )  # fmt: skip
         simulator = fit_simulator(
             CohortStore(cohort),
             load_classifier(classifier, device),
@@ -44,5 +52,6 @@ def train_simulator(
             device,
             settings,
             output / "history.csv",
+            checkpoint,
         )
         save_simulator(simulator, output, width=settings.width, experts=settings.experts)

@@ -14,13 +14,15 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.classifier import Classifier
 from counterwarp.training.augmentation import augment
-from counterwarp.training.data import batches, mean_image, split_validation
-from counterwarp.training.loop import fit, make_fabric
+from counterwarp.training.checkpoint import Checkpoint
+from counterwarp.training.data import batches, mean_image, split_validation, training_batches
+from counterwarp.training.loop import Schedule, fit, make_fabric
 
 
 def fit_classifier(
-    store: CohortStore, fold: int, seed: int, device: str, settings: ClassifierSettings, history: Path
-) -> tuple[Classifier, pd.DataFrame]:
+    store: CohortStore, fold: int, seed: int, device: str, settings: ClassifierSettings, history: Path,
+    checkpoint: Checkpoint,
+) -> tuple[Classifier, pd.DataFrame]:  # fmt: skip
     """Train on every fold but one.
 
     Returns
@@ -35,27 +37,18 @@ def fit_classifier(
     training, validation = split_validation(store, held_in, settings.validation_share, seed)
     fabric = make_fabric(device, seed)
     classifier = Classifier(mean_image(store, training), settings.width, settings.dropout)
-    loader = batches(store, training, settings.batch_size, seed)
-    generator = torch.Generator().manual_seed(seed)
+    loader = training_batches(store, training, settings.batch_size, seed)
     weight = case_weight(store, training)
 
-    def step(network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def step(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         images, is_case = batch
         images = augment(images, store.grid.spacing, settings.shift, settings.warp, settings.noise, generator)
         target = is_case + settings.label_smoothing * (0.5 - is_case)
         return {"total": F.binary_cross_entropy_with_logits(network(images), target, pos_weight=weight)}
 
-    trained = fit(
-        fabric,
-        classifier,
-        loader,
-        step,
-        steps=settings.epochs * len(loader),
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        history=history,
-        average_from=settings.average_from,
-    )
+    steps = settings.epochs * loader.batch_sampler.steps_per_epoch  # type: ignore[union-attr]
+    schedule = Schedule(steps, settings.learning_rate, settings.weight_decay, settings.average_from)
+    trained = fit(fabric, classifier, loader, step, schedule, seed, history, checkpoint)
     split = pd.Series("test", index=range(len(store.index)))
     split.iloc[training] = "train"
     split.iloc[validation] = "validation"

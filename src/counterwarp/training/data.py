@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
+
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.errors import InputError
@@ -29,17 +32,37 @@ class CohortImages(Dataset):
         return image, torch.tensor(self.is_case[position])
 
 
-def batches(store: CohortStore, positions: np.ndarray, size: int, seed: int | None = None) -> DataLoader:
-    """Batches of scans: in order without a seed, shuffled with one (a last incomplete batch is then dropped)."""
-    shuffle = seed is not None
-    generator = torch.Generator().manual_seed(seed) if seed is not None else None
-    return DataLoader(
-        CohortImages(store, positions),
-        batch_size=min(size, len(positions)),
-        shuffle=shuffle,
-        drop_last=shuffle,
-        generator=generator,
-    )
+class ShuffledBatches(Sampler):
+    """Positions of every training step's batch, epoch after epoch without end; an epoch's last incomplete batch is
+    dropped. A batch follows from seed and step alone, so that a training can start at any step.
+
+    ``start`` is the step to begin with.
+    """
+
+    def __init__(self, scans: int, size: int, seed: int):
+        self.scans, self.size, self.seed, self.start = scans, min(size, scans), seed, 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the scans."""
+        return self.scans // self.size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for epoch in count(self.start // self.steps_per_epoch):
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.scans).tolist()
+            first = self.start - epoch * self.steps_per_epoch if epoch == self.start // self.steps_per_epoch else 0
+            for step in range(first, self.steps_per_epoch):
+                yield order[step * self.size : (step + 1) * self.size]
+
+
+def training_batches(store: CohortStore, positions: np.ndarray, size: int, seed: int) -> DataLoader:
+    """Shuffled batches of scans without end; see ``ShuffledBatches``."""
+    return DataLoader(CohortImages(store, positions), batch_sampler=ShuffledBatches(len(positions), size, seed))
+
+
+def batches(store: CohortStore, positions: np.ndarray, size: int) -> DataLoader:
+    """Every scan once, in order."""
+    return DataLoader(CohortImages(store, positions), batch_size=size)
 
 
 def mean_image(store: CohortStore, positions: np.ndarray) -> Tensor:

@@ -14,8 +14,9 @@ from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.simulator import CONDITIONS, Simulator
 from counterwarp.networks.warps import displacement_gradient, exponentiate, resample, upsample
 from counterwarp.training.augmentation import augment
-from counterwarp.training.data import batches
-from counterwarp.training.loop import fit, make_fabric
+from counterwarp.training.checkpoint import Checkpoint
+from counterwarp.training.data import training_batches
+from counterwarp.training.loop import Schedule, fit, make_fabric
 
 
 def simulate(
@@ -78,25 +79,17 @@ def fit_simulator(
     device: str,
     settings: SimulatorSettings,
     history: Path,
+    checkpoint: Checkpoint,
 ) -> Simulator:
     """Train on the scans outside a fold against a frozen classifier; ``margin`` is in logits."""
     fabric = make_fabric(device, seed)
-    loader = batches(store, store.positions(fold, held_out=False), settings.batch_size, seed)
-    generator = torch.Generator().manual_seed(seed)
+    loader = training_batches(store, store.positions(fold, held_out=False), settings.batch_size, seed)
     spacing = store.grid.spacing
     simulator = Simulator(len(spacing), settings.width, settings.experts)
 
-    def step(network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def step(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         images = augment(batch[0], spacing, settings.shift, settings.warp, settings.noise, generator)
         return simulator_losses(network, classifier, images, spacing, margin, settings)
 
-    return fit(
-        fabric,
-        simulator,
-        loader,
-        step,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        history=history,
-    )
+    schedule = Schedule(settings.steps, settings.learning_rate, settings.weight_decay)
+    return fit(fabric, simulator, loader, step, schedule, seed, history, checkpoint)
