@@ -19,57 +19,60 @@ ALL = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def finished(tmp_path):
-    """A finished run in a folder of its own, and how to repeat it."""
-    samplesheet = write_tiny_cohort(tmp_path)
+@pytest.fixture(scope="module")
+def resume(tmp_path_factory):
+    """A finished run; calling it runs the pipeline again and counts the (cached, repeated) tasks of every process."""
+    folder = tmp_path_factory.mktemp("resume")
+    write_tiny_cohort(folder)
 
-    def resume(*arguments, **environment):
+    def again(*arguments, samplesheet="cohort.csv", **environment):
         result = run(
-            tmp_path, "-stub-run", "-resume", "--input", samplesheet, "--outdir", tmp_path / "out",
+            folder, "-stub-run", "-resume", "--input", folder / samplesheet, "--outdir", folder / "out",
             "--folds", FOLDS, *arguments, **environment,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout + result.stderr
-        found = tasks(tmp_path / "out")
-        return [Counter(name for name, status in found if status == wanted) for wanted in ("CACHED", "COMPLETED")]
+        found = tasks(folder / "out")
+        return tuple(Counter(name for name, status in found if status == wanted) for wanted in ("CACHED", "COMPLETED"))
 
-    assert resume() == [{}, ALL]
-    return tmp_path, resume
-
-
-def test_nothing_changed_runs_nothing(finished):
-    _, resume = finished
-    assert resume() == [ALL, {}]
+    again.folder = folder
+    assert again() == ({}, ALL)
+    return again
 
 
-def test_one_scan_more_repeats_no_other_scan(finished):
-    folder, resume = finished
-    (folder / "more").mkdir()
-    write_tiny_cohort(folder / "more", TINY_SCANS + 1)
-    with (folder / "cohort.csv").open("a") as sheet:
-        sheet.write(f"{TINY_SCANS},more/{TINY_SCANS}.nii.gz,case\n")
-    cached, repeated = resume()
-    assert cached == {"PREPARE_TEMPLATES": 1, "EXTRACT_BRAIN": TINY_SCANS, "ALIGN_AFFINE": TINY_SCANS}
-    assert repeated == {"CHECK_COHORT": 1, "EXTRACT_BRAIN": 1, "ALIGN_AFFINE": 1} | COHORT | TRAINING | MAPS | SUMMARY
+def without(repeated):
+    return {name: count for name, count in ALL.items() if name not in repeated}
+
+
+def test_nothing_changed_runs_nothing(resume):
+    assert resume() == (ALL, {})
+
+
+def test_one_scan_more_repeats_no_other_scan(resume):
+    (resume.folder / "more").mkdir()
+    write_tiny_cohort(resume.folder / "more", TINY_SCANS + 1)
+    sheet = (resume.folder / "cohort.csv").read_text() + f"{TINY_SCANS},more/{TINY_SCANS}.nii.gz,case\n"
+    (resume.folder / "more.csv").write_text(sheet)
+    once = {"CHECK_COHORT": 1, "EXTRACT_BRAIN": 1, "ALIGN_AFFINE": 1}
+    assert resume(samplesheet="more.csv") == (
+        {"PREPARE_TEMPLATES": 1, "EXTRACT_BRAIN": TINY_SCANS, "ALIGN_AFFINE": TINY_SCANS},
+        once | COHORT | TRAINING | MAPS | SUMMARY,
+    )
 
 
 @pytest.mark.parametrize(
     ("setting", "repeated"),
     [
-        (("--classifier.epochs", 7), TRAINING | MAPS | SUMMARY),
-        (("--simulator.steps", 7), {"TRAIN_SIMULATOR": FOLDS, "MAP_JACOBIANS": FOLDS} | SUMMARY),
+        ("--classifier.epochs", TRAINING | MAPS | SUMMARY),
+        ("--simulator.steps", {"TRAIN_SIMULATOR": FOLDS, "MAP_JACOBIANS": FOLDS} | SUMMARY),
     ],
 )
-def test_a_setting_repeats_only_what_it_touches(finished, setting, repeated):
-    _, resume = finished
-    assert resume(*setting) == [{name: ALL[name] for name in ALL.keys() - repeated.keys()}, repeated]
+def test_a_setting_repeats_only_what_it_touches(resume, setting, repeated):
+    assert resume(setting, 7) == (without(repeated), repeated)
 
 
-def test_changed_code_repeats_only_the_stages_that_use_it(finished):
-    folder, resume = finished
-    shutil.copytree(ROOT / "src", folder / "src")
-    saliency = folder / "src" / "counterwarp" / "explain" / "saliency.py"
+def test_changed_code_repeats_only_the_stages_that_use_it(resume):
+    shutil.copytree(ROOT / "src", resume.folder / "src")
+    saliency = resume.folder / "src" / "counterwarp" / "explain" / "saliency.py"
     saliency.write_text(saliency.read_text() + "# changed\n")
     repeated = {"MAP_SALIENCY": FOLDS} | SUMMARY
-    cached = {name: ALL[name] for name in ALL.keys() - repeated.keys()}
-    assert resume(PYTHONPATH=str(folder / "src")) == [cached, repeated]
+    assert resume(PYTHONPATH=str(resume.folder / "src")) == (without(repeated), repeated)
