@@ -10,4 +10,4 @@ for package in java.lang java.io java.net java.nio java.nio.file.spi java.util j
   opens+=("--add-opens=java.base/$package=ALL-UNNAMED")
 done
 export NXF_OFFLINE=${NXF_OFFLINE:-true} NXF_HOME=${NXF_HOME:-$root/.cache/nextflow}
-exec "${JAVA_HOME:+$JAVA_HOME/bin/}java" -XX:TieredStopAtLevel=1 "${opens[@]}" -cp "$root/.cache/nextflow-jars/*" nextflow.cli.Launcher "$@"
+exec "${JAVA_HOME:+$JAVA_HOME/bin/}java" -XX:TieredStopAtLevel=1 "${opens[@]}" ${NXF_OPTS:-} -cp "$root/.cache/nextflow-jars/*" nextflow.cli.Launcher "$@"

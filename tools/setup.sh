@@ -66,7 +66,10 @@ fetch_jars() {   # into folder $1; Maven, where there is one, knows the site's m
 
 install_nextflow() {
   local jars=$PWD/.cache/nextflow-jars found
-  if [ -e .venv/bin/nextflow ] && { [ -L .venv/bin/nextflow ] || cmp -s tools/nextflow-pom.xml "$jars/.installed"; }; then return; fi
+  if [ -e .venv/bin/nextflow ] && { [ -L .venv/bin/nextflow ] || cmp -s tools/nextflow-pom.xml "$jars/.installed"; }; then
+    [ -L .venv/bin/nextflow ] || install -m 755 tools/nextflow.sh .venv/bin/nextflow
+    return
+  fi
   if found=$(user_nextflow); then ln -sf "$found" .venv/bin/nextflow; return; fi
   echo "setup: fetching a Nextflow runtime"
   rm -rf "$jars" && mkdir -p "$jars"

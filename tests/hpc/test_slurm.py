@@ -2,11 +2,7 @@
 
 import pytest
 
-from launcher import ROOT, run
-
 ON_GPU = {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR", "MAP_JACOBIANS", "MAP_SALIENCY"}
-SITE = ROOT / "tests" / "hpc" / "site.config"
-PARTITIONS = ("--slurm_partition", "short", "--slurm_gpu_partition", "gpu")
 
 
 def placements(where):
@@ -26,11 +22,8 @@ def placements(where):
         pytest.param("test,gpu,slurm", marks=pytest.mark.hpc),
     ],
 )
-def test_only_training_and_export_go_to_the_gpu_partition(cluster, tiny_cohort, tmp_path, profiles):
-    result = run(
-        tmp_path, "-stub-run", "-c", SITE, "-profile", profiles, "--device", "cpu", *PARTITIONS,
-        "--input", tiny_cohort, "--outdir", tmp_path / "out", **cluster.environment,
-    )  # fmt: skip
+def test_only_training_and_export_go_to_the_gpu_partition(cluster, submit, tiny_cohort, tmp_path, profiles):
+    result = submit(tmp_path, profiles, "-stub-run", "--input", tiny_cohort)
     assert result.returncode == 0, result.stdout + result.stderr
     found = placements(tmp_path)
     assert {process for process, *_ in found} > ON_GPU
@@ -46,11 +39,10 @@ def test_only_training_and_export_go_to_the_gpu_partition(cluster, tiny_cohort, 
 
 
 @pytest.mark.hpc
-def test_account_and_extra_options_reach_every_job(cluster, tiny_cohort, tmp_path):
-    result = run(
-        tmp_path, "-stub-run", "-c", SITE, "-profile", "gpu,slurm,test", "--device", "cpu", *PARTITIONS,
+def test_account_and_extra_options_reach_every_job(submit, tiny_cohort, tmp_path):
+    result = submit(
+        tmp_path, "gpu,slurm,test", "-stub-run", "--input", tiny_cohort, "--until", "classifier",
         "--slurm_account", "mylab", "--slurm_extra", "--nice=7 --comment=counterwarp", "--slurm_gres", "gpu:fake:2",
-        "--input", tiny_cohort, "--outdir", tmp_path / "out", "--until", "classifier", **cluster.environment,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     for process, _, _, gpu in placements(tmp_path):

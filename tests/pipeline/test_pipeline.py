@@ -1,7 +1,6 @@
 """The pipeline's wiring (stub runs of real Nextflow) and its refusals."""
 
 import json
-import shutil
 
 import pandas as pd
 import pytest
@@ -52,26 +51,6 @@ def test_results_are_laid_out_as_bids_derivatives(finished):
         "evaluation.json",
     ):
         assert (out / path).exists(), path
-
-
-def test_resume_runs_nothing_again_and_a_setting_reruns_only_what_it_touches(finished, cohort):
-    arguments = ("-resume", "--input", cohort, "--outdir", finished / "out", "--folds", FOLDS)
-    assert stub_run(finished, *arguments).returncode == 0
-    assert {status for _, status in tasks(finished / "out")} == {"CACHED"}
-    assert stub_run(finished, *arguments, "--simulator.steps", 7).returncode == 0
-    again = {name for name, status in tasks(finished / "out") if status == "COMPLETED"}
-    assert again == {"TRAIN_SIMULATOR", "MAP_JACOBIANS", "COMPARE_GROUPS", "WRITE_REPORT"}
-
-
-def test_resume_reruns_the_stages_whose_code_changed(finished, cohort, tmp_path):
-    shutil.copytree(ROOT / "src", tmp_path / "src")
-    saliency = tmp_path / "src" / "counterwarp" / "explain" / "saliency.py"
-    saliency.write_text(saliency.read_text() + "# changed\n")
-    arguments = ("-resume", "--input", cohort, "--outdir", finished / "out", "--folds", FOLDS)
-    result = stub_run(finished, *arguments, PYTHONPATH=str(tmp_path / "src"))
-    assert result.returncode == 0, result.stdout + result.stderr
-    again = {name for name, status in tasks(finished / "out") if status == "COMPLETED"}
-    assert again == {"MAP_SALIENCY", "COMPARE_GROUPS", "WRITE_REPORT"}
 
 
 def test_parameters_are_recorded_and_repeat_the_run(finished, cohort):
