@@ -2,7 +2,7 @@
 # The whole pipeline on an embedded cohort: whole heads with a planted (strong) atrophy. Results in ./results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PARTICIPANTS=${PARTICIPANTS:-48}
+PARTICIPANTS=${PARTICIPANTS:-42}
 
 # truth.json is the last file that simulate-cohort writes
 [ -f demo/truth/truth.json ] || counterwarp simulate-cohort --participants "$PARTICIPANTS" --seed 1 --output demo
