@@ -1,0 +1,74 @@
+"""Regions of a finished run beside the volumes that a segmentation measured in the same people.
+
+    python benchmarks/measured_regions.py RESULTS LABELS
+
+LABELS holds {participant}_dseg.nii.gz and a dictionary muse_dict.csv (Index, Name). A region's measured change is the
+difference of the groups' mean log share of the whole brain (all labels); ours is the change of group/regions.csv.
+Names are matched by their letters (Left AnG angular gyrus = AngularGyrus_L).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+
+def key(name: str) -> str:
+    """Letters and side of a region's name, whatever the atlas's spelling."""
+    side = re.search(r"^(left|right)[ _]|_(L|R)$", name, re.IGNORECASE)
+    letter = (side.group(1) or side.group(2))[0].upper() if side else ""
+    rest = re.sub(r"^(left|right)[ _]|_(L|R)$", "", name, flags=re.IGNORECASE)
+    words = rest.split(" ")
+    if len(words) > 1 and sum(c.isupper() for c in words[0]) > 1 and words[1].islower():
+        words = words[1:]  # the abbreviation before the name
+    letters = re.sub(r"[^a-z0-9]", "", "".join(words).lower().replace(" of the ", " "))
+    return f"{letters}:{letter}"
+
+
+def measured_shares(labels: Path, people: list[str]) -> pd.DataFrame:
+    """Log share of the whole brain of every label, a row per person."""
+    rows = {}
+    for person in people:
+        values, counts = np.unique(np.asarray(nib.load(labels / f"{person}_dseg.nii.gz").dataobj), return_counts=True)
+        volumes = pd.Series(counts, index=values.astype(int)).drop(0)
+        rows[person] = np.log(volumes / volumes.sum())
+    return pd.DataFrame(rows).T
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("labels", type=Path)
+    options = parser.parse_args()
+    cohort = pd.read_csv(next(options.results.rglob("pipeline_info/cohort/index.csv")))
+    people = cohort.drop_duplicates("participant_id").set_index("participant_id")["is_case"]
+    shares = measured_shares(options.labels, list(people.index))
+    difference = shares[people == 1].mean() - shares[people == 0].mean()
+    names = pd.read_csv(options.labels / "muse_dict.csv").set_index("Index")["Name"]
+    measured = pd.Series({key(names[i]): v for i, v in difference.dropna().items() if i in names.index})
+    ours = pd.read_csv(options.results / "group" / "regions.csv")
+    ours["measured_percent"] = [100 * np.expm1(measured.get(key(name), np.nan)) for name in ours["region"]]
+    both = ours.dropna(subset="measured_percent")
+    rho = spearmanr(both["change_percent"], both["measured_percent"])
+    table = Table("region", "ours, %", "95 % interval", "measured, %")
+    for row in both.sort_values("measured_percent", key=abs, ascending=False).head(30).itertuples():
+        interval = f"{row.low_percent:+.1f} to {row.high_percent:+.1f}"
+        table.add_row(row.region, f"{row.change_percent:+.1f}", interval, f"{row.measured_percent:+.1f}")
+    Console(width=110).print(table)
+    agree = float((np.sign(both["change_percent"]) == np.sign(both["measured_percent"])).mean())
+    unmatched = ours.loc[ours["measured_percent"].isna(), "region"].tolist()
+    summary = {"regions": len(both), "spearman": float(rho.statistic), "same_sign": agree, "unmatched": unmatched}
+    print(json.dumps(summary, indent=2))
+
+
+if __name__ == "__main__":
+    main()

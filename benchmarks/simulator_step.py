@@ -1,0 +1,168 @@
+"""One simulator step against the naive formulation, side by side in one run.
+
+    python benchmarks/simulator_step.py [--side 64] [--batch 4] [--repeats 5] [--threads 2]
+
+naive    U-Net of the published widths at full resolution, a convolution per sample, each direction's logit loss and
+         cycle loss in backward passes of their own
+grouped  the same network and losses; the batch is one grouped convolution, both directions are one batch, the joint
+         loss has one backward pass
+default  this package's simulator (velocity on the half-resolution grid) and its losses
+
+Each variant runs in a process of its own, with the allocator settings of nextflow.config; variants take turns, so that
+a busy machine is busy for all of them. Printed: median seconds a step, peak memory, ratios to naive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.nn import functional as F
+
+from counterwarp.core.settings import SimulatorSettings
+from counterwarp.networks.classifier import Classifier
+from counterwarp.networks.condconv import ConditionalConvolution
+from counterwarp.networks.simulator import Simulator
+from counterwarp.networks.warps import displacement_gradient, resample, upsample
+from counterwarp.training.simulator import simulator_losses
+
+WIDTHS = (16, 32, 64, 16, 16)  # Liu et al. 2021
+SPACING = (2.0, 2.0, 2.0)
+MARGIN = 5.0
+VARIANTS = ("naive", "grouped", "default")
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "8589934592", "MALLOC_TRIM_THRESHOLD_": "8589934592", "MALLOC_TOP_PAD_": "268435456"
+}  # fmt: skip
+
+
+class PerSampleConvolution(ConditionalConvolution):
+    """The definition: mix the kernels of one sample, convolve it, go on to the next."""
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        outputs = []
+        for sample, c in zip(x, condition, strict=True):
+            alpha = torch.sigmoid(self.routing(torch.cat([sample.flatten(1).mean(1), c])))
+            weight = sum(a * w for a, w in zip(alpha, self.weight, strict=True))
+            bias = sum(a * b for a, b in zip(alpha, self.bias, strict=True))
+            outputs.append(self.convolve(sample[None], weight, bias, padding=self.padding))
+        return torch.cat(outputs)
+
+
+class PublishedSimulator(nn.Module):
+    """U-Net with conditional convolutions and additive skips at full resolution; gives a displacement field."""
+
+    def __init__(self, convolution: type[ConditionalConvolution]):
+        super().__init__()
+        one, two, three, four, five = WIDTHS
+        self.down = nn.ModuleList(
+            convolution(3, i, o, 1) for i, o in ((1, one), (one, two), (two, three), (three + 1, four))
+        )
+        self.up = nn.ModuleList(convolution(3, i, o, 1) for i, o in ((four, three), (three, two), (two, five)))
+        self.output = convolution(3, five, 3, 1)
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        c = condition[:, None]
+        skips = []
+        for number, block in enumerate(self.down):
+            if number == len(self.down) - 1:
+                x = torch.cat([x, c[:, :, None, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
+            x = F.leaky_relu(block(x, c), 0.2)
+            if number < len(self.down) - 1:
+                skips.append(x)
+                x = F.avg_pool3d(x, 2)
+        for block, skip in zip(self.up, reversed(skips), strict=True):
+            x = F.leaky_relu(block(upsample(x), c), 0.2)
+            x = x + skip if x.shape == skip.shape else x
+        return self.output(x, c)
+
+
+def naive_step(network: nn.Module, classifier: nn.Module, images: torch.Tensor) -> None:
+    """One backward pass per direction and loss."""
+    for sign in (1.0, -1.0):
+        condition = torch.full((len(images),), sign)
+        field = network(images, condition)
+        simulated = resample(images, field, SPACING)
+        moved = sign * (classifier(simulated) - classifier(images))
+        (F.relu(MARGIN - moved).mean() / MARGIN + _smoothness(field)).backward()
+        simulated = resample(images, network(images, condition), SPACING)
+        returned = resample(simulated, network(simulated, -condition), SPACING)
+        F.mse_loss(returned, images).backward()
+
+
+def grouped_step(network: nn.Module, classifier: nn.Module, images: torch.Tensor) -> None:
+    """Both directions in one batch, one backward pass."""
+    condition = torch.tensor([1.0, -1.0]).repeat_interleave(len(images))
+    with torch.no_grad():
+        logits = classifier(images).repeat(2)
+    images = images.repeat(2, 1, 1, 1, 1)
+    field = network(images, condition)
+    simulated = resample(images, field, SPACING)
+    moved = condition * (classifier(simulated) - logits)
+    returned = resample(simulated, network(simulated, -condition), SPACING)
+    loss = F.relu(MARGIN - moved).mean() / MARGIN + _smoothness(field) + F.mse_loss(returned, images)
+    loss.backward()
+
+
+def _smoothness(field: torch.Tensor) -> torch.Tensor:
+    return displacement_gradient(field, SPACING).square().sum((1, 2)).mean()
+
+
+def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> dict[str, float]:
+    """Median seconds of a step (after one that is not counted) and the process's peak memory, GiB."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    images = torch.randn(batch, 1, side, side, side)
+    classifier = Classifier(torch.zeros(1, 1, side, side, side), 16, 0.0).eval().requires_grad_(False)
+    published = PublishedSimulator(PerSampleConvolution if variant == "naive" else ConditionalConvolution)
+    network = Simulator() if variant == "default" else published
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    seconds = []
+    for _ in range(repeats + 1):
+        begin = time.perf_counter()
+        optimizer.zero_grad()
+        if variant == "default":
+            simulator_losses(network, classifier, images, SPACING, MARGIN, SimulatorSettings())["total"].backward()
+        else:
+            (naive_step if variant == "naive" else grouped_step)(network, classifier, images)
+        optimizer.step()
+        seconds.append(time.perf_counter() - begin)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"seconds": statistics.median(seconds[1:]), "memory_GiB": memory}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("side", 64), ("batch", 4), ("repeats", 5), ("threads", 2), ("rounds", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.variant:
+        print(json.dumps(measure(options.variant, options.side, options.batch, options.repeats, options.threads)))
+        return
+    rounds: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
+    for _ in range(options.rounds):
+        for variant in VARIANTS:
+            command = [sys.executable, *sys.argv, "--variant", variant]
+            output = subprocess.run(command, env=os.environ | ALLOCATOR, capture_output=True, text=True, check=True)
+            rounds[variant].append(json.loads(output.stdout))
+    result = {v: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for v, rows in rounds.items()}
+    table = Table("variant", "seconds a step", "peak GiB", "times faster than naive")
+    for variant, row in result.items():
+        row["speedup"] = result["naive"]["seconds"] / row["seconds"]
+        table.add_row(variant, f"{row['seconds']:.2f}", f"{row['memory_GiB']:.2f}", f"{row['speedup']:.1f}")
+    Console(stderr=True).print(table)
+    print(json.dumps(vars(options) | {"result": result}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
