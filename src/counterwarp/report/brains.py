@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -134,33 +135,26 @@ def _overlay(
     display = plot_stat_map(
         image,
         bg_img=background,
-        display_mode=axis,
-        cut_coords=cuts,
         cmap=_fading(),
         vmax=bound,
         symmetric_cbar=True,
         threshold=None,
-        black_bg=True,
-        colorbar=False,
-        annotate=False,
-        figure=figure,
-        axes=axes,
+        **_one_axis(axis, cuts, figure, axes),
     )
     display.annotate(size=LABEL_SIZE)
 
 
 def _anatomy(image: nib.Nifti1Image, axis: str, cut: float, figure: Figure, axes: Axes) -> None:
-    display = plot_anat(
-        image,
-        display_mode=axis,
-        cut_coords=[cut],
-        black_bg=True,
-        colorbar=False,
-        annotate=False,
-        figure=figure,
-        axes=axes,
-    )
+    display = plot_anat(image, **_one_axis(axis, [cut], figure, axes))
     display.annotate(size=LABEL_SIZE)
+
+
+def _one_axis(axis: str, cuts: list[float], figure: Figure, axes: Axes) -> dict[str, Any]:
+    """How nilearn draws slices along one axis into given axes, on black, without its own words and bar."""
+    return {
+        "display_mode": axis, "cut_coords": cuts, "black_bg": True, "colorbar": False, "annotate": False,
+        "figure": figure, "axes": axes,
+    }  # fmt: skip
 
 
 def _colour_bar(figure: Figure, bottom: float, height: float, bound: float, unit: str) -> None:
