@@ -53,8 +53,8 @@ def count_files(folder: Path) -> dict[str, int | str]:
 
 def seconds(text: str) -> float:
     """Nextflow's durations: '1m 2s', '850ms', '1.2s'."""
-    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
-    parts = (part.rstrip("mshd") for part in text.split())
+    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    parts = (part.rstrip("dhms") for part in text.split())
     return sum(float(number) * units[part[len(number) :]] for number, part in zip(parts, text.split(), strict=True))
 
 
