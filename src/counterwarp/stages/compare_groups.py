@@ -181,7 +181,7 @@ def _infer(
 ) -> dict[str, Any]:
     """Statistics of the three group maps: their images, their designs as tables, and a summary."""
     brain, is_case = store.brain_mask, people["is_case"].to_numpy()
-    mask = nib.Nifti1Image(brain.astype(np.uint8), store.grid.affine) if settings.tfce else None
+    whole = nib.Nifti1Image(brain.astype(np.uint8), store.grid.affine)
     summary = {}
     for name, rows, sign in (
         ("injectControl", np.flatnonzero(is_case == 0), 1),
@@ -189,7 +189,8 @@ def _infer(
         ("aligned", np.arange(len(people)), 1),
     ):
         design = make_design(people, rows, settings.tested, settings.nuisance)
-        statistics = infer(sign * voxels[rows], design, settings.permutations, seed, mask)
+        enhance = whole if settings.tfce and name == "aligned" else None
+        statistics = infer(sign * voxels[rows], design, settings.permutations, seed, enhance)
         for statistic, values in statistics.items():
             volume = np.zeros(store.grid.shape, np.float32)
             volume[brain] = values
