@@ -77,10 +77,11 @@ workflow {
 
     // not in nextflow.config, where 'case' is a reserved word
     groups = ['case', 'control'].findAll { name -> params.containsKey(name) }.collect { name -> "--${name} '${params[name]}'" }.join(' ')
+    wanted = ['participant_label', 'session_label', 'exclude'].findAll { name -> params[name] }.collect { name -> "--${name.replace('_', '-')} '${params[name]}'" }.join(' ')
     source = file(params.input, checkIfExists: true)
     CHECK_COHORT(
         code.check_cohort, source.toAbsolutePath().toString(), source,
-        "--group-column ${params.group_column} ${groups} " +
+        "--group-column ${params.group_column} ${groups} ${wanted} " +
         "--on-bad-scan ${params.on_bad_scan} --folds ${params.folds}"
     )
     PREPARE_TEMPLATES(code.prepare_templates, params.resolution)
@@ -91,7 +92,8 @@ workflow {
     ALIGN_AFFINE(code.align_affine, EXTRACT_BRAIN.out.brain, templates, options(params.alignment))
     extracted = EXTRACT_BRAIN.out.folder.collect()
     aligned = ALIGN_AFFINE.out.folder.collect().ifEmpty([])
-    PACK_COHORT(code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}")
+    decisions = params.qc_decisions ? file(params.qc_decisions, checkIfExists: true) : []
+    PACK_COHORT(code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, decisions, "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}")
     cohort = PACK_COHORT.out.cohort
 
     if (last >= 1) {

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from counterwarp.cohort.review import read_decisions
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
@@ -191,13 +192,33 @@ def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
         if i != 4:
             (aligned / f"{scan}_desc-qc.json").write_text(json.dumps(verdict))
     pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
-    pack_cohort(tmp_path / "cohort.csv", aligned, tmp_path, 2, 10, 0, tmp_path / "packed")
+    decisions = tmp_path / "decisions.tsv"
+    decisions.write_text("scan_id\tdecision\tnote\nsub-7\tFAIL\tmoved\nsub-6\tPASS\t\n")
+    pack_cohort(tmp_path / "cohort.csv", aligned, tmp_path, 2, 10, 0, tmp_path / "packed", decisions)
     store = CohortStore(tmp_path / "packed")
-    assert set(store.index["scan_id"]) == {f"sub-{i}" for i in (0, 1, 2, 5, 6, 7)}
+    assert set(store.index["scan_id"]) == {f"sub-{i}" for i in (0, 1, 2, 5, 6)}
     reasons = pd.read_csv(tmp_path / "packed" / "exclusions.csv").set_index("scan_id")["reasons"]
     assert reasons["sub-3"] == "upside down" and "did not finish" in reasons["sub-4"]
+    assert reasons["sub-7"] == "a reviewer decided FAIL: moved"
+    quality = pd.read_csv(tmp_path / "packed" / "quality.csv")
+    assert set(quality["scan_id"][:3]) == {"sub-3", "sub-4", "sub-7"}  # the most doubtful first
     for position, scan in enumerate(store.index["scan_id"]):
         assert np.allclose(store.images[position], images.load(aligned / layout.aligned_t1w(scan))[0], atol=2e-3)
     for fold in (0, 1):
         inside, outside = store.positions(fold, True), store.positions(fold, False)
-        assert len(inside) + len(outside) == 6 and not set(inside) & set(outside)
+        assert len(inside) + len(outside) == 5 and not set(inside) & set(outside)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scan_id,decision\nsub-9,FAIL\n", "sub-9: no such scan in the cohort"),
+        ("scan_id,decision\nsub-1,maybe\n", "decision of sub-1 is 'maybe', expected PASS or FAIL"),
+        ("scan_id,verdict\nsub-1,PASS\n", "no column decision"),
+        ("scan_id,decision\nsub-1,PASS\nsub-1,FAIL\n", "sub-1 has two decisions"),
+    ],
+)
+def test_decisions_that_cannot_be_used_stop(tmp_path, text, message):
+    (tmp_path / "decisions.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_decisions(tmp_path / "decisions.csv", {"sub-1"})

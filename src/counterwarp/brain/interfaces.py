@@ -60,13 +60,10 @@ class ExtractBrain(SimpleInterface):
             mask = mask_of_stripped(scan)
         head, head_mask = (images.read(templates / f"head_{k}.nii.gz", "prepare-templates") for k in ("T1w", "mask"))
         result = extract_brain(scan, head, head_mask, self.inputs.settings, mask)
-        self._results = {
-            "out_t1w": str(folder / "desc-n4_T1w.nii.gz"),
-            "out_mask": str(folder / "desc-brain_mask.nii.gz"),
-            "metrics": result.metrics,
-        }
-        nib.save(result.t1w, self._results["out_t1w"])
-        nib.save(result.mask, self._results["out_mask"])
+        files = {"out_t1w": folder / "desc-n4_T1w.nii.gz", "out_mask": folder / "desc-brain_mask.nii.gz"}
+        nib.save(result.t1w, files["out_t1w"])
+        nib.save(result.mask, files["out_mask"])
+        self._results = {name: str(file) for name, file in files.items()} | {"metrics": result.metrics}
         return runtime
 
 
@@ -100,15 +97,14 @@ class AlignAffine(SimpleInterface):
         grid = Grid(on_grid.shape, np.asarray(on_grid.affine, float))
         result = align_affine(t1w, mask, template, grid)
         status, reasons = judge(result.metrics, self.inputs.settings)
-        self._results = {
-            "out_t1w": str(folder / "space-MNI152_desc-preproc_T1w.nii.gz"),
-            "out_mask": str(folder / "space-MNI152_desc-brain_mask.nii.gz"),
-            "out_affine": str(folder / "from-T1w_to-MNI152_mode-image_xfm.mat"),
-            "metrics": result.metrics,
-            "status": status,
-            "reasons": reasons,
+        files = {
+            "out_t1w": folder / "space-MNI152_desc-preproc_T1w.nii.gz",
+            "out_mask": folder / "space-MNI152_desc-brain_mask.nii.gz",
+            "out_affine": folder / "from-T1w_to-MNI152_mode-image_xfm.mat",
         }
-        images.save(self._results["out_t1w"], result.t1w, grid)
-        images.save(self._results["out_mask"], result.mask.astype(np.uint8), grid)
-        write_itk_affine(self._results["out_affine"], result.affine)
+        images.save(files["out_t1w"], result.t1w, grid)
+        images.save(files["out_mask"], result.mask.astype(np.uint8), grid)
+        write_itk_affine(files["out_affine"], result.affine)
+        verdict = {"metrics": result.metrics, "status": status, "reasons": reasons}
+        self._results = {name: str(file) for name, file in files.items()} | verdict
         return runtime

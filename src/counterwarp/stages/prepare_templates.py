@@ -42,21 +42,17 @@ def prepare_templates(
     if shape and (min(shape) < 8 or any(n % 8 for n in shape)):
         raise InputError(f"--shape {shape}: expected three multiples of 8 voxels; the networks halve the grid thrice.")
     output.mkdir(parents=True, exist_ok=True)
-    inputs = {
-        "resolution": resolution,
-        "shape": shape,
-        "head_template": head_template,
-        "head_mask": head_mask,
-        "brain": brain,
-    }
-    with stage_record(output / "templates.json", "prepare_templates", **inputs):
+    grid = templates.network_grid_of_shape(shape) if shape else templates.network_grid(resolution)
+    given = {"head_template": head_template, "head_mask": head_mask, "brain": brain}
+    with stage_record(
+        output / "templates.json", "prepare_templates", resolution=grid.spacing[0], shape=grid.shape, **given
+    ):
         t1w, mask = _given_brain(brain) if brain else tuple(from_itk(image) for image in brain_template())
         head, inside = _head(head_template, head_mask)
         nib.save(head, output / "head_T1w.nii.gz")
         nib.save(inside, output / "head_mask.nii.gz")
         nib.save(t1w, output / "MNI152_T1w.nii.gz")
         nib.save(mask, output / "MNI152_mask.nii.gz")
-        grid = templates.network_grid_of_shape(shape) if shape else templates.network_grid(resolution)
         on_grid = resample_to_grid(to_itk(mask), grid) > 0.5
         images.save(output / "grid_mask.nii.gz", on_grid.astype(np.uint8), grid)
 
