@@ -199,7 +199,7 @@ def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
     assert set(store.index["scan_id"]) == {f"sub-{i}" for i in (0, 1, 2, 5, 6)}
     reasons = pd.read_csv(tmp_path / "packed" / "exclusions.csv").set_index("scan_id")["reasons"]
     assert reasons["sub-3"] == "upside down" and "did not finish" in reasons["sub-4"]
-    assert reasons["sub-7"] == "a reviewer decided FAIL: moved"
+    assert reasons["sub-7"].startswith("a reviewer decided FAIL: moved")
     quality = pd.read_csv(tmp_path / "packed" / "quality.csv")
     assert set(quality["scan_id"][:3]) == {"sub-3", "sub-4", "sub-7"}  # the most doubtful first
     for position, scan in enumerate(store.index["scan_id"]):
