@@ -145,6 +145,12 @@ def test_batches_are_the_same_whatever_the_start():
     assert whole[:3] != whole[3:6]
 
 
+def test_without_a_folder_sigterm_ends_the_process_as_usual():
+    before = signal.getsignal(signal.SIGTERM)
+    with Checkpoint(None, stage="x").listening():
+        assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_saving_is_due_now_and_then(tmp_path, monkeypatch):
     mine = Checkpoint(tmp_path, stage="x")
     assert not mine.due

@@ -111,7 +111,10 @@ class Checkpoint:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """SIGTERM (time limit, preemption, cancel) is remembered until the step is over; at the end, clean up."""
+        """SIGTERM (time limit, preemption, cancel) is remembered until the step is over, if there is where to save."""
+        if self.path is None:
+            yield
+            return
 
         def remember(*_: Any) -> None:
             self._stop = True
