@@ -35,7 +35,7 @@ class _ExtractBrainInputs(BaseInterfaceInputSpec):
     mask = File(exists=True, desc="Brain mask on the scan's grid, used instead of extraction.")
     skull_stripped = traits.Bool(False, usedefault=True, desc="Is the scan a brain with 0 around it?")
     templates = Directory(exists=True, mandatory=True, desc=TEMPLATES)
-    settings = traits.Instance(ExtractionSettings(), usedefault=True, desc="Scientific settings.")
+    settings = traits.Instance(ExtractionSettings, args=(), usedefault=True, desc="Scientific settings.")
 
 
 class _ExtractBrainOutputs(TraitedSpec):
@@ -71,7 +71,7 @@ class _AlignAffineInputs(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="Bias-corrected T1w.")
     mask = File(exists=True, mandatory=True, desc="Its brain mask.")
     templates = Directory(exists=True, mandatory=True, desc=TEMPLATES)
-    settings = traits.Instance(AlignmentSettings(), usedefault=True, desc="Scientific settings.")
+    settings = traits.Instance(AlignmentSettings, args=(), usedefault=True, desc="Scientific settings.")
 
 
 class _AlignAffineOutputs(TraitedSpec):
