@@ -64,6 +64,11 @@ def options(settings) {
     settings.collect { name, value -> "--${name.replace('_', '-')} '${value}'" }.join(' ')
 }
 
+// An input that may be missing: the file, which must exist, or nothing.
+def optionalFile(path) {
+    path ? file(path, checkIfExists: true) : []
+}
+
 workflow {
     schema = new groovy.json.JsonSlurper().parse(file("${projectDir}/nextflow_schema.json").toFile()).properties
     if (params.help) {
@@ -77,13 +82,18 @@ workflow {
 
     // not in nextflow.config, where 'case' is a reserved word
     groups = ['case', 'control'].findAll { name -> params.containsKey(name) }.collect { name -> "--${name} '${params[name]}'" }.join(' ')
+    wanted = ['participant_label', 'session_label', 'exclude'].findAll { name -> params[name] }.collect { name -> "--${name.replace('_', '-')} '${params[name]}'" }.join(' ')
     source = file(params.input, checkIfExists: true)
     CHECK_COHORT(
         code.check_cohort, source.toAbsolutePath().toString(), source,
-        "--group-column ${params.group_column} ${groups} " +
+        "--group-column ${params.group_column} ${groups} ${wanted} " +
         "--on-bad-scan ${params.on_bad_scan} --folds ${params.folds}"
     )
-    PREPARE_TEMPLATES(code.prepare_templates, params.resolution)
+    PREPARE_TEMPLATES(
+        code.prepare_templates, optionalFile(params.head_template), optionalFile(params.head_mask),
+        optionalFile(params.brain_template),
+        "--resolution ${params.resolution}" + (params.shape ? " --shape ${params.shape}" : '')
+    )
     templates = PREPARE_TEMPLATES.out.templates
     scans = CHECK_COHORT.out.cohort.splitCsv(header: true)
         .map { row -> [[id: row.scan_id], file(row.t1w), row.mask ? file(row.mask) : []] }   // [meta, t1w, mask]
@@ -91,7 +101,10 @@ workflow {
     ALIGN_AFFINE(code.align_affine, EXTRACT_BRAIN.out.brain, templates, options(params.alignment))
     extracted = EXTRACT_BRAIN.out.folder.collect()
     aligned = ALIGN_AFFINE.out.folder.collect().ifEmpty([])
-    PACK_COHORT(code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}")
+    PACK_COHORT(
+        code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, optionalFile(params.qc_decisions),
+        "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}"
+    )
     cohort = PACK_COHORT.out.cohort
 
     if (last >= 1) {
@@ -111,8 +124,7 @@ workflow {
     if (last >= 4) {
         MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.device, options(params.saliency))
         maps = MAP_JACOBIANS.out.folder.mix(MAP_SALIENCY.out.folder).collect()
-        truth = params.truth ? file(params.truth, checkIfExists: true) : []
-        COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, truth, "--seed ${params.seed} ${options(params.comparison)}")
+        COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, optionalFile(params.truth), "--seed ${params.seed} ${options(params.comparison)}")
         networks_of_folds = TRAIN_CLASSIFIER.out.classifier.mix(TRAIN_SIMULATOR.out.simulator).map { _fold, folder -> folder }
         tables = CHECK_COHORT.out.tables.mix(networks_of_folds).collect()
         WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps, tables, COMPARE_GROUPS.out.group)

@@ -16,7 +16,7 @@ def templates(tmp_path_factory):
     from counterwarp.stages.prepare_templates import prepare_templates
 
     folder = tmp_path_factory.mktemp("templates")
-    prepare_templates(8.0, folder)
+    prepare_templates(8.0, None, folder)
     return folder
 
 

@@ -13,11 +13,11 @@ TINY_SCANS = 6
 
 
 def write_tiny_cohort(folder, scans=TINY_SCANS):
-    """Samplesheet of scans of a few voxels, half of them cases: enough for stub runs."""
+    """Samplesheet of scans of a few large voxels, half of them cases: enough for stub runs."""
     lines = ["participant_id,t1w,group"]
     for number in range(scans):
-        data = np.random.default_rng(number).random((6, 6, 6)).astype(np.float32)
-        nib.save(nib.Nifti1Image(data, np.eye(4)), folder / f"{number}.nii.gz")
+        data = np.random.default_rng(number).random((8, 8, 8)).astype(np.float32)
+        nib.save(nib.Nifti1Image(data, np.diag([8.0, 8, 8, 1])), folder / f"{number}.nii.gz")
         lines.append(f"{number},{number}.nii.gz,{['case', 'control'][number % 2]}")
     (folder / "cohort.csv").write_text("\n".join(lines) + "\n")
     return folder / "cohort.csv"

@@ -17,7 +17,7 @@ process EXTRACT_BRAIN {
 
     script:
     """
-    counterwarp extract-brain --scan-id ${meta.id} --t1w '${t1w}' ${mask ? "--mask '${mask}'" : ''} --skull-stripped ${skull_stripped} --templates ${templates} --output ${meta.id} ${options}
+    counterwarp extract-brain '${t1w}' ${meta.id} --scan-id ${meta.id} ${mask ? "--mask '${mask}'" : ''} --skull-stripped ${skull_stripped} --templates ${templates} ${options}
     ln -s ${meta.id}/* .
     """
 

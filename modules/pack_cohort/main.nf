@@ -7,22 +7,23 @@ process PACK_COHORT {
     path extracted, stageAs: 'scans/extracted/*'   // a folder per scan
     path aligned, stageAs: 'scans/aligned/*'
     path templates
+    path decisions, stageAs: 'decisions/*'   // [] or a table
     val options
 
     output:
     path 'cohort', emit: cohort
     path 'cohort/chunks.csv', emit: chunks
-    path '{index,exclusions}.csv', emit: tables  // copies: a file inside an output folder is not published by itself
+    path '{index,exclusions,quality}.csv', emit: tables  // copies: a file inside an output folder is not published by itself
 
     script:
     """
-    counterwarp pack-cohort --cohort-table ${cohort_table} --aligned scans --templates ${templates} ${options} --output cohort
-    cp cohort/index.csv cohort/exclusions.csv .
+    counterwarp pack-cohort --cohort-table ${cohort_table} --aligned scans --templates ${templates} ${options} ${decisions ? "--qc-decisions '${decisions}'" : ''} --output cohort
+    cp cohort/{index,exclusions,quality}.csv .
     """
 
     stub:
     """
-    mkdir cohort && touch exclusions.csv
+    mkdir cohort && touch exclusions.csv quality.csv
     set -- ${options}   # --folds F --chunk-size C
     awk -F, -v OFS=, -v folds=\$2 -v size=\$4 '
         NR == 1 { print \$1, "fold", "chunk" }

@@ -7,11 +7,10 @@ import torch
 from nilearn.image import resample_img
 
 from counterwarp.brain.head_template import brain_template
-from counterwarp.brain.registration import from_itk
 from counterwarp.cohort.planted import random_velocity, true_log_jacobian
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout, templates
-from counterwarp.core.geometry import Grid, apply_affine
+from counterwarp.core.geometry import Grid, apply_affine, from_itk
 from counterwarp.core.settings import ClassifierSettings, SimulatorSettings
 from counterwarp.networks.warps import compose, exponentiate, resample, upsample
 from counterwarp.stages.map_jacobians import map_jacobians

@@ -7,12 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from counterwarp.cohort.review import read_decisions
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import Grid
-from counterwarp.stages.check_cohort import check_cohort
+from counterwarp.stages.check_cohort import Selection, check_cohort
 from counterwarp.stages.pack_cohort import assign_folds, pack_cohort
+
+SHAPE, AFFINE = (10, 10, 10), np.diag([7.0, 7, 7, 1])  # the extent of a head in few voxels
+EVERYBODY = Selection([], [], [])
 
 
 @pytest.fixture
@@ -20,13 +24,13 @@ def sheet(tmp_path):
     """Six good scans, three of each group, as a list of rows and a function that checks an edited sheet."""
     rows = []
     for i in range(6):
-        data = np.random.default_rng(i).random((6, 6, 6)).astype(np.float32)
-        nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / f"{i}.nii.gz")
+        data = np.random.default_rng(i).random(SHAPE).astype(np.float32)
+        nib.save(nib.Nifti1Image(data, AFFINE), tmp_path / f"{i}.nii.gz")
         rows.append({"participant_id": f"s{i}", "t1w": f"{i}.nii.gz", "group": ["case", "control"][i % 2], "age": "60"})
 
     def check(rows, on_bad_scan="skip", **options):
         pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
-        arguments = {"group_column": "group", "case": "", "control": "", "folds": 2} | options
+        arguments = {"group_column": "group", "case": "", "control": "", "folds": 2, "selection": EVERYBODY} | options
         check_cohort(tmp_path / "cohort.csv", on_bad_scan=on_bad_scan, output=tmp_path / "out", **arguments)
         return pd.read_csv(tmp_path / "out" / "cohort.csv")
 
@@ -82,7 +86,7 @@ def test_unclear_groups_are_listed(sheet):
 def test_bad_image_is_set_aside_or_stops(sheet, tmp_path):
     rows, check = sheet
     rows += [{**rows[0], "participant_id": "s9", "t1w": "flat.nii.gz"}]
-    nib.save(nib.Nifti1Image(np.ones((6, 6, 6), np.float32), np.eye(4)), tmp_path / "flat.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE), tmp_path / "flat.nii.gz")
     assert "sub-s9" not in set(check(rows)["scan_id"])
     assert "every voxel is 1" in pd.read_csv(tmp_path / "out" / "problems.csv")["problem"][0]
     with pytest.raises(InputError, match=r"flat.nii.gz: every voxel is 1"):
@@ -91,15 +95,55 @@ def test_bad_image_is_set_aside_or_stops(sheet, tmp_path):
 
 def test_bids_folder_is_read_like_a_sheet(sheet, tmp_path):
     bids = tmp_path / "bids"
-    for i in range(4):
+    for i in range(6):
         (bids / f"sub-{i}" / "anat").mkdir(parents=True)
         data = (tmp_path / f"{i}.nii.gz").read_bytes()
         (bids / f"sub-{i}" / "anat" / f"sub-{i}_T1w.nii.gz").write_bytes(data)
     (bids / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.9.0"}))
     people = pd.DataFrame({"participant_id": [f"sub-{i}" for i in range(4)], "dx": ["AD", "CN"] * 2})
     people.to_csv(bids / "participants.tsv", sep="\t", index=False)
-    check_cohort(bids, "dx", "AD", "CN", "skip", 2, tmp_path / "out")
+    check_cohort(bids, "dx", "AD", "CN", Selection([], [], ["sub-4"]), "skip", 2, tmp_path / "out")
     assert list(pd.read_csv(tmp_path / "out" / "cohort.csv")["is_case"]) == [1, 0, 1, 0]
+    problems = pd.read_csv(tmp_path / "out" / "problems.csv")  # sub-5 is not in participants.tsv, sub-4 is not wanted
+    assert list(problems["scan_id"]) == ["sub-5"] and list(problems["problem"]) == ["no group"]
+
+
+def test_only_the_wanted_scans_are_taken(sheet):
+    rows, check = sheet
+    cohort = check(rows, selection=Selection(["s0", "sub-s1", "s2", "s3", "s4"], [], ["s4"]))
+    assert list(cohort["scan_id"]) == ["sub-s0", "sub-s1", "sub-s2", "sub-s3"]
+    with pytest.raises(InputError, match="--exclude sub-s77: no such scan in the cohort"):
+        check(rows, selection=Selection([], [], ["s77"]))
+
+
+def test_one_image_under_two_names_stops(sheet, tmp_path):
+    """Stored in another orientation it is the same picture still."""
+    rows, check = sheet
+    image = nib.load(tmp_path / "0.nii.gz")
+    flipped = image.as_reoriented([[1, -1], [0, 1], [2, -1]])
+    nib.save(flipped, tmp_path / "copy.nii.gz")
+    rows[5]["t1w"] = "copy.nii.gz"
+    with pytest.raises(InputError, match=r"row 7: .*copy.nii.gz: the same image as sub-s0. To do: correct the path"):
+        check(rows)
+
+
+def test_column_and_values_of_the_group(sheet):
+    rows, check = sheet
+    with pytest.raises(InputError, match=r"cohort.csv: no column dx; found participant_id, t1w, group, age. Add it."):
+        check(rows, group_column="dx")
+    with pytest.raises(InputError, match="groups found: case; asked for case '' and control ''"):
+        check([row | {"group": "case"} for row in rows])
+
+
+def test_mask_on_another_grid_is_set_aside(sheet, tmp_path):
+    rows, check = sheet
+    rows = [row | {"mask": ""} for row in rows] + [{**rows[0], "participant_id": "s9", "t1w": "9.nii.gz"}]
+    data = np.random.default_rng(9).random(SHAPE).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, AFFINE), tmp_path / "9.nii.gz")
+    nib.save(nib.Nifti1Image((data > 0.5).astype(np.float32)[:-1], AFFINE), tmp_path / "mask.nii.gz")
+    rows[-1]["mask"] = "mask.nii.gz"
+    assert "sub-s9" not in set(check(rows)["scan_id"])
+    assert "on another grid than its scan" in pd.read_csv(tmp_path / "out" / "problems.csv")["problem"][0]
 
 
 def index(participants=20, scans=2):
@@ -148,13 +192,33 @@ def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
         if i != 4:
             (aligned / f"{scan}_desc-qc.json").write_text(json.dumps(verdict))
     pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
-    pack_cohort(tmp_path / "cohort.csv", aligned, tmp_path, 2, 10, 0, tmp_path / "packed")
+    decisions = tmp_path / "decisions.tsv"
+    decisions.write_text("scan_id\tdecision\tnote\nsub-7\tFAIL\tmoved\nsub-6\tPASS\t\n")
+    pack_cohort(tmp_path / "cohort.csv", aligned, tmp_path, 2, 10, 0, tmp_path / "packed", decisions)
     store = CohortStore(tmp_path / "packed")
-    assert set(store.index["scan_id"]) == {f"sub-{i}" for i in (0, 1, 2, 5, 6, 7)}
+    assert set(store.index["scan_id"]) == {f"sub-{i}" for i in (0, 1, 2, 5, 6)}
     reasons = pd.read_csv(tmp_path / "packed" / "exclusions.csv").set_index("scan_id")["reasons"]
     assert reasons["sub-3"] == "upside down" and "did not finish" in reasons["sub-4"]
+    assert reasons["sub-7"].startswith("a reviewer decided FAIL: moved")
+    quality = pd.read_csv(tmp_path / "packed" / "quality.csv")
+    assert set(quality["scan_id"][:3]) == {"sub-3", "sub-4", "sub-7"}  # the most doubtful first
     for position, scan in enumerate(store.index["scan_id"]):
         assert np.allclose(store.images[position], images.load(aligned / layout.aligned_t1w(scan))[0], atol=2e-3)
     for fold in (0, 1):
         inside, outside = store.positions(fold, True), store.positions(fold, False)
-        assert len(inside) + len(outside) == 6 and not set(inside) & set(outside)
+        assert len(inside) + len(outside) == 5 and not set(inside) & set(outside)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scan_id,decision\nsub-9,FAIL\n", "sub-9: no such scan in the cohort"),
+        ("scan_id,decision\nsub-1,maybe\n", "decision of sub-1 is 'maybe', expected PASS or FAIL"),
+        ("scan_id,verdict\nsub-1,PASS\n", "no column decision"),
+        ("scan_id,decision\nsub-1,PASS\nsub-1,FAIL\n", "sub-1 has two decisions"),
+    ],
+)
+def test_decisions_that_cannot_be_used_stop(tmp_path, text, message):
+    (tmp_path / "decisions.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_decisions(tmp_path / "decisions.csv", {"sub-1"})

@@ -9,9 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from counterwarp.brain.quality import quality_metrics
-from counterwarp.brain.registration import anti_aliased, isotropic, multistart_affine, register, to_itk
+from counterwarp.brain.registration import isotropic, multistart_affine, register, resample_to_grid
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import Grid, ras_matrix, same_grid
+from counterwarp.core.geometry import Grid, ras_matrix, same_grid, to_itk
 
 WORKING_RESOLUTION = 2.0  # mm
 
@@ -62,17 +62,11 @@ def _z_scored(
     native: sitk.Image, mask: sitk.Image, affine: sitk.Transform, grid: Grid
 ) -> tuple[np.ndarray, np.ndarray]:
     """T1w with mean 0 and standard deviation 1 within the mask, 0 outside, and the mask; both (X, Y, Z)."""
-    reference = to_itk(nib.Nifti1Image(np.zeros(grid.shape, np.float32), grid.affine))
-
-    def resample(image: sitk.Image) -> np.ndarray:
-        smooth = anti_aliased(image, reference.GetSpacing()[0])
-        return sitk.GetArrayFromImage(sitk.Resample(smooth, reference, affine, sitk.sitkLinear, 0.0)).T
-
-    share = resample(mask)
+    share = resample_to_grid(mask, grid, affine)
     inside = share > 0.5
     if not inside.any():
         raise RuntimeError("the aligned brain lies outside the network grid")
-    values = resample(native * mask)[inside] / share[inside]
+    values = resample_to_grid(native * mask, grid, affine)[inside] / share[inside]
     t1w = np.zeros(grid.shape, np.float32)
     t1w[inside] = (values - values.mean()) / values.std()
     return t1w, inside

@@ -10,15 +10,14 @@ import SimpleITK as sitk
 from scipy.ndimage import binary_closing, binary_fill_holes
 from scipy.ndimage import label as connected_components
 
-from counterwarp.brain.registration import from_itk, isotropic, multistart_affine, register, to_itk
+from counterwarp.brain.registration import isotropic, multistart_affine, register
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import same_grid
+from counterwarp.core.geometry import from_itk, same_grid, to_itk
 from counterwarp.core.settings import ExtractionSettings
 
 WORKING_RESOLUTION = 2.0  # mm
 CLIP = (1.0, 99.9)  # percentiles
 MARGIN = 10.0  # mm of air kept around the head
-FIELD_OF_VIEW = (60.0, 800.0)  # mm per axis: smaller or larger means wrong voxel sizes, not a head
 BACKGROUND_SHARE = 0.1  # of a skull-stripped scan that must be 0
 
 
@@ -54,11 +53,10 @@ def extract_brain(
     Raises
     ------
     InputError
-        If the scan is too small or too large to be a head, or the mask is empty or on another grid.
+        If the mask is empty or on another grid.
     RuntimeError
         From ITK or ANTs, if a step fails.
     """
-    _check_field_of_view(scan)
     native = to_itk(scan)
     work = working_image(scan, settings.neck)
     if mask is None:
@@ -92,15 +90,6 @@ def mask_of_stripped(scan: nib.Nifti1Image) -> nib.Nifti1Image:
         )
     closed = binary_closing(np.pad(inside, 1))[1:-1, 1:-1, 1:-1]
     return nib.Nifti1Image(binary_fill_holes(closed).astype(np.uint8), scan.affine)
-
-
-def _check_field_of_view(scan: nib.Nifti1Image) -> None:
-    extent = np.array(scan.shape) * np.linalg.norm(scan.affine[:3, :3], axis=0)
-    if extent.min() < FIELD_OF_VIEW[0] or extent.max() > FIELD_OF_VIEW[1]:
-        raise InputError(
-            f"expected a head in {FIELD_OF_VIEW[0]:.0f}-{FIELD_OF_VIEW[1]:.0f} mm along each axis, got "
-            f"{' x '.join(f'{e:.0f}' for e in extent)} mm. Are the voxel sizes in the header mm?"
-        )
 
 
 def _checked(mask: nib.Nifti1Image, scan: nib.Nifti1Image) -> nib.Nifti1Image:

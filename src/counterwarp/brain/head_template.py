@@ -9,8 +9,9 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from counterwarp.brain.registration import from_itk, isotropic, itk_affine, register, to_itk
+from counterwarp.brain.registration import isotropic, register
 from counterwarp.core import templates
+from counterwarp.core.geometry import from_itk, itk_affine, to_itk
 
 RESOLUTION = 2.0  # mm
 SKULL = 12.0  # mm from the crown of the head to the top of the brain: the start of the registration

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
-from counterwarp.core.geometry import LPS_FROM_RAS
+from counterwarp.core.geometry import Grid, to_itk
 
 SEED = 1
 START_ANGLES = (-20.0, 0.0, 20.0)  # degrees of pitch and of roll
@@ -27,30 +27,6 @@ AFFINE_SCHEDULE = {
 SYN_SCHEDULE = {"syn_metric": "mattes", "reg_iterations": (40, 20, 3)}
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # read by ANTs' ITK when it is first loaded
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-
-
-def to_itk(image: nib.Nifti1Image) -> sitk.Image:
-    """A nibabel image (RAS+) as a SimpleITK image (LPS+), float32."""
-    affine = LPS_FROM_RAS @ image.affine
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    result = sitk.GetImageFromArray(np.asarray(image.dataobj, dtype=np.float32).T)
-    result.SetSpacing(spacing.tolist())
-    result.SetOrigin(affine[:3, 3].tolist())
-    result.SetDirection((affine[:3, :3] / spacing).flatten().tolist())
-    return result
-
-
-def itk_affine(image: sitk.Image) -> np.ndarray:
-    """Voxel index to LPS+ mm, (4, 4)."""
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    return affine
-
-
-def from_itk(image: sitk.Image) -> nib.Nifti1Image:
-    """A SimpleITK image (LPS+) as a nibabel image (RAS+)."""
-    return nib.Nifti1Image(sitk.GetArrayFromImage(image).T, LPS_FROM_RAS @ itk_affine(image))
 
 
 def anti_aliased(image: sitk.Image, spacing: float) -> sitk.Image:
@@ -69,6 +45,17 @@ def isotropic(image: sitk.Image, spacing: float) -> sitk.Image:
         anti_aliased(image, spacing), size.tolist(), sitk.Transform(), sitk.sitkLinear,
         image.GetOrigin(), [spacing] * 3, image.GetDirection(),
     )  # fmt: skip
+
+
+def resample_to_grid(image: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> np.ndarray:
+    """Interpolate linearly on a grid, once, smoothed first if the grid is coarser; (X, Y, Z), 0 outside the image.
+
+    ``transform`` maps points of the grid to points of the image (default: the same points).
+    """
+    reference = to_itk(nib.Nifti1Image(np.zeros(grid.shape, np.float32), grid.affine))
+    smooth = anti_aliased(image, grid.spacing[0])
+    resampled = sitk.Resample(smooth, reference, transform or sitk.Transform(), sitk.sitkLinear, 0.0)
+    return sitk.GetArrayFromImage(resampled).T
 
 
 def multistart_affine(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTransform:

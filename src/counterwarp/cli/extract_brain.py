@@ -9,20 +9,31 @@ import click
 from counterwarp.cli import options
 from counterwarp.core.settings import ExtractionSettings
 
+IMAGE_NAMES = (".nii.gz", ".nii", ".mgz")
+
 
 @click.command()
-@options.scan_id
-@click.option("--t1w", type=click.Path(path_type=Path), required=True, help="T1w scan (NIfTI).")
+@click.argument("t1w", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--scan-id", help="BIDS entities of the scan, e.g. sub-01_ses-1 [from the file's name].")
 @click.option("--mask", type=options.existing_file, help="Brain mask on the scan's grid, used instead of extraction.")
-@click.option("--skull-stripped", type=click.Choice(["yes", "no"]), required=True, help="Is the scan a brain already?")
-@options.templates
-@options.output_folder
+@click.option("--skull-stripped", type=click.Choice(["yes", "no"]), default="no", help="Is the scan a brain already?")
+@click.option("--templates", type=options.existing_folder, help="Output of prepare-templates [built for this run].")
 @options.settings_options(ExtractionSettings)
 def extract_brain(
-    scan_id: str, t1w: Path, mask: Path | None, skull_stripped: str, templates: Path, output: Path,
+    t1w: Path, output: Path, scan_id: str | None, mask: Path | None, skull_stripped: str, templates: Path | None,
     settings: ExtractionSettings,
 ) -> None:  # fmt: skip
-    """Bias-correct one scan and find its brain."""
+    """Bias-correct the scan T1W (NIfTI, .mgz or a DICOM folder) and write its brain mask to the folder OUTPUT."""
     from counterwarp.stages import extract_brain as stage
 
-    stage.extract_brain(scan_id, t1w, mask, skull_stripped == "yes", templates, output, settings)
+    scan_id = scan_id or _scan_id(t1w.name)
+    record = stage.extract_brain(scan_id, t1w, mask, skull_stripped == "yes", templates, output, settings)
+    click.echo(f"{scan_id}: {record['status']} {'; '.join(record['reasons'])}".rstrip())
+
+
+def _scan_id(name: str) -> str:
+    """File name without ending and suffix: sub-01_T1w.nii.gz is sub-01."""
+    for ending in IMAGE_NAMES:
+        name = name.removesuffix(ending)
+    return name.removesuffix("_T1w")

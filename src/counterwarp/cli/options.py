@@ -34,6 +34,14 @@ scan_id = click.option("--scan-id", required=True, help="BIDS entities of the sc
 templates = click.option("--templates", type=existing_folder, required=True, help="Output of prepare-templates.")
 
 
+def triple(name: str, text: str) -> tuple[int, int, int]:
+    """Three whole numbers written with commas, e.g. 64,64,64; click's own error otherwise."""
+    numbers = text.replace(",", " ").split()
+    if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
+        raise click.BadParameter(f"expected three whole numbers, e.g. 64,64,64, got '{text}'", param_hint=name)
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])
+
+
 def settings_options(settings_class: type) -> Callable:
     """Give a command one option per field of a settings dataclass; it receives the instance as ``settings``."""
 

@@ -1,18 +1,15 @@
-"""The cohort as the user gives it: a samplesheet (CSV, TSV) or a BIDS folder; all of its problems at once."""
+"""The cohort as the user gives it: a samplesheet (CSV, TSV) or a BIDS folder, as one table with a row per scan."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
-from counterwarp.core import images
 from counterwarp.core.errors import InputError
 
 COLUMNS = ["scan_id", "participant_id", "session_id", "t1w", "mask", "group", "is_case"]
-PROBLEM_COLUMNS = ["scan_id", "row", "file", "problem", "remedy", "severity"]
-LABEL = re.compile(r"[A-Za-z0-9]+")
+BIDS_EXTENSIONS = [".nii", ".nii.gz"]
 
 
 def read_samplesheet(path: Path, group_column: str) -> pd.DataFrame:
@@ -26,21 +23,26 @@ def read_samplesheet(path: Path, group_column: str) -> pd.DataFrame:
     for column in ("t1w", "mask"):
         values = table[column] if column in table else pd.Series("", index=table.index)
         table[column] = [str((path.parent / v).resolve()) if v else "" for v in values]
+    table["row"] = table.index + 2  # as a spreadsheet counts, the header is row 1
     return table
 
 
 def read_bids(folder: Path, group_column: str) -> pd.DataFrame:
-    """All T1w scans of a BIDS folder joined with participants.tsv."""
+    """All T1w scans of a BIDS folder joined with participants.tsv; who is missing there has no group."""
     from bids import BIDSLayout
 
     participants = folder / "participants.tsv"
     if not participants.is_file():
         raise InputError(f"{participants}: not found. A BIDS folder needs it for --group_column {group_column}.")
     people = pd.read_csv(participants, sep="\t", dtype=str, keep_default_na=False)
-    if group_column not in people:
-        raise InputError(f"{participants}: no column {group_column}; found {', '.join(people.columns)}.")
+    missing = [c for c in ("participant_id", group_column) if c not in people]
+    if missing:
+        raise InputError(f"{participants}: no column {', '.join(missing)}; found {', '.join(people.columns)}. Add it.")
+    if people["participant_id"].duplicated().any():
+        twice = people.loc[people["participant_id"].duplicated(), "participant_id"].iloc[0]
+        raise InputError(f"{participants}: {twice} has two rows. Drop one.")
     rows = []
-    for scan in BIDSLayout(folder, validate=False).get(suffix="T1w", extension=[".nii", ".nii.gz"]):
+    for scan in BIDSLayout(folder, validate=False).get(suffix="T1w", extension=BIDS_EXTENSIONS):
         entities = scan.get_entities()
         rows.append({
             "participant_id": f"sub-{entities['subject']}", "session_id": entities.get("session", ""),
@@ -48,57 +50,55 @@ def read_bids(folder: Path, group_column: str) -> pd.DataFrame:
         })  # fmt: skip
     if not rows:
         raise InputError(f"{folder}: no T1w scan (sub-*/anat/*_T1w.nii.gz) found.")
-    return pd.DataFrame(rows).merge(people.rename(columns={group_column: "group"}), on="participant_id", how="inner")
+    people = people.rename(columns={group_column: "group"})
+    people["row"] = people.index + 2
+    table = pd.DataFrame(rows).merge(people, on="participant_id", how="left")
+    table["row"] = table["row"].fillna(0).astype(int)
+    return table.fillna("")
 
 
-def normalise(table: pd.DataFrame, case: str, control: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Add scan_id and is_case, keep the two groups, and list everything that is wrong.
-
-    Returns
-    -------
-    cohort : rows of the two groups with COLUMNS first, covariates after
-    problems : a row per problem; ``severity`` table (always stops) or image (the scan can be set aside)
-    """
-    problems: list[dict] = []
-
-    def report(row: int, problem: str, remedy: str, severity: str = "table", file: str = "") -> None:
-        scan_id = table["scan_id"].get(row, "") if "scan_id" in table else ""
-        problems.append(dict(zip(PROBLEM_COLUMNS, [scan_id, row + 2, file, problem, remedy, severity], strict=True)))
-
+def add_scan_ids(table: pd.DataFrame) -> pd.DataFrame:
+    """Write participants and sessions as BIDS does and join them to the scan's name, e.g. sub-01_ses-1_run-2."""
     table = table.copy()
+    empty = pd.Series("", index=table.index)
     table["participant_id"] = ["sub-" + str(p).removeprefix("sub-") for p in table["participant_id"]]
-    session = table["session_id"] if "session_id" in table else pd.Series("", index=table.index)
-    table["session_id"] = [s.removeprefix("ses-") for s in session.fillna("")]
-    run = table.pop("run_id") if "run_id" in table else pd.Series("", index=table.index)
+    table["session_id"] = [s.removeprefix("ses-") for s in table.get("session_id", empty).fillna("")]
+    run = table.pop("run_id") if "run_id" in table else empty
     table["scan_id"] = [
         p + (f"_ses-{s}" if s else "") + (f"_run-{r}" if r else "")
         for p, s, r in zip(table["participant_id"], table["session_id"], run, strict=True)
     ]
-    table = table[table["group"].isin([case, control])].copy()
-    table["is_case"] = (table["group"] == case).astype(int)
-    for row, scan in table.iterrows():
-        number = int(str(row))
-        for entity in (scan["participant_id"].removeprefix("sub-"), scan["session_id"]):
-            if entity and not LABEL.fullmatch(entity):
-                report(number, f"'{entity}' is not a BIDS label", "use letters and digits only")
-        for file in filter(None, (scan["t1w"], scan["mask"])):
-            if not Path(file).is_file():
-                report(number, "file not found", "correct the path or drop the row", file=file)
-                continue
-            try:
-                images.load_t1w(file)
-            except InputError as error:
-                report(number, str(error).removeprefix(f"{file}: "), "see the message, or drop the row", "image", file)
-        if "age" in scan and scan["age"] and not re.fullmatch(r"\d+(\.\d+)?", str(scan["age"])):
-            report(number, f"age '{scan['age']}' is not a number", "give years as a number, or leave it empty")
-    for row in table.index[table["scan_id"].duplicated()]:
-        report(int(row), f"{table['scan_id'][row]} appears twice", "add a session_id, or drop one row")
-    for name, value in ((case, 1), (control, 0)):
-        members = table.loc[table["is_case"] == value, "participant_id"].nunique()
-        if members < 2:
-            report(-2, f"group '{name}' has {members} participant", "add participants; every fold needs one")
-    extra = [c for c in table.columns if c not in COLUMNS]
-    return table[COLUMNS + extra], pd.DataFrame(problems, columns=PROBLEM_COLUMNS)
+    return table
+
+
+def select_scans(
+    table: pd.DataFrame, participants: list[str], sessions: list[str], excluded: list[str]
+) -> pd.DataFrame:
+    """Keep the named participants and sessions (all if none is named), less the excluded participants or scans.
+
+    Labels are written with or without ``sub-`` and ``ses-``; an excluded one is a participant or a scan_id.
+
+    Raises
+    ------
+    InputError
+        If a label is nowhere in the table: a typing error would otherwise keep a scan that was to be left out.
+    """
+    participants = [f"sub-{label.removeprefix('sub-')}" for label in participants]
+    sessions = [label.removeprefix("ses-") for label in sessions]
+    excluded = [f"sub-{label.removeprefix('sub-')}" for label in excluded]
+    for option, labels, known in (
+        ("--participant_label", participants, table["participant_id"]),
+        ("--session_label", sessions, table["session_id"]),
+        ("--exclude", excluded, pd.concat([table["participant_id"], table["scan_id"]])),
+    ):
+        if unknown := sorted(set(labels) - set(known)):
+            raise InputError(f"{option} {', '.join(unknown)}: no such scan in the cohort. Correct the label.")
+    keep = ~(table["participant_id"].isin(excluded) | table["scan_id"].isin(excluded))
+    if participants:
+        keep &= table["participant_id"].isin(participants)
+    if sessions:
+        keep &= table["session_id"].isin(sessions)
+    return table[keep].reset_index(drop=True)
 
 
 def choose_groups(labels: set[str], case: str, control: str) -> tuple[str, str]:

@@ -95,6 +95,30 @@ def write_itk_affine(path: str | Path, ras: np.ndarray) -> None:
     sitk.WriteTransform(transform, str(path))
 
 
+def to_itk(image: nib.Nifti1Image) -> sitk.Image:
+    """A nibabel image (RAS+) as a SimpleITK image (LPS+), float32."""
+    affine = LPS_FROM_RAS @ image.affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    result = sitk.GetImageFromArray(np.asarray(image.dataobj, dtype=np.float32).T)
+    result.SetSpacing(spacing.tolist())
+    result.SetOrigin(affine[:3, 3].tolist())
+    result.SetDirection((affine[:3, :3] / spacing).flatten().tolist())
+    return result
+
+
+def itk_affine(image: sitk.Image) -> np.ndarray:
+    """Voxel index to LPS+ mm, (4, 4)."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return affine
+
+
+def from_itk(image: sitk.Image) -> nib.Nifti1Image:
+    """A SimpleITK image (LPS+) as a nibabel image (RAS+)."""
+    return nib.Nifti1Image(sitk.GetArrayFromImage(image).T, LPS_FROM_RAS @ itk_affine(image))
+
+
 def itk_displacement(displacement: np.ndarray) -> np.ndarray:
     """Swap a displacement field (..., 3) between RAS+ mm and ITK's LPS+ mm (the same flip both ways)."""
     return displacement * np.array([-1.0, -1.0, 1.0], dtype=displacement.dtype)

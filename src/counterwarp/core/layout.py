@@ -29,6 +29,21 @@ def native_mask(scan_id: str) -> str:
     return scan_file(scan_id, "mask", desc="brain")
 
 
+def extraction_record(scan_id: str) -> str:
+    """Record of the brain extraction: status, reasons, metrics."""
+    return f"{scan_id}_desc-extraction.json"
+
+
+def quality_record(scan_id: str) -> str:
+    """Record of the alignment with the verdict of the quality gate."""
+    return f"{scan_id}_desc-qc.json"
+
+
+def mosaic(scan_id: str) -> str:
+    """Picture of a scan for the reviewer."""
+    return f"{scan_id}_desc-qc_mosaic.png"
+
+
 def aligned_t1w(scan_id: str) -> str:
     """Skull-stripped, z-scored T1w on the network grid in MNI152 space."""
     return scan_file(scan_id, "T1w", desc="preproc", space=SPACE)

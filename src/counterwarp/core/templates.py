@@ -86,6 +86,15 @@ def _own_atlas(path: Path) -> tuple[nib.Nifti1Image, pd.DataFrame]:
     return nib.Nifti1Image.from_filename(str(path)), table
 
 
+def network_grid_of_shape(shape: tuple[int, int, int]) -> Grid:
+    """The grid of a given shape around the MNI152 brain: the finest cubic voxels with which it covers the brain."""
+    lower, upper = BRAIN_BOX
+    resolution = float(np.max((upper - lower) / (np.array(shape) - 1)))
+    affine = np.diag([resolution, resolution, resolution, 1.0])
+    affine[:3, 3] = (lower + upper) / 2 - (np.array(shape) - 1) * resolution / 2
+    return Grid(shape, affine)
+
+
 def network_grid(resolution: float) -> Grid:
     """The grid of the networks over the MNI152 brain: isotropic ``resolution`` mm, sides multiples of 8 voxels."""
     return axis_aligned_grid(*BRAIN_BOX, resolution)

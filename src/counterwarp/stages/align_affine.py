@@ -34,7 +34,7 @@ def align_affine(
     )
     brain = np.asarray(grid_mask.dataobj)
     grid = Grid(brain.shape, np.asarray(grid_mask.affine, float))
-    with stage_record(output / f"{scan_id}_desc-qc.json", "align_affine", settings, t1w=t1w, mask=mask) as record:
+    with stage_record(output / layout.quality_record(scan_id), "align_affine", settings, t1w=t1w, mask=mask) as record:
         record |= {"scan_id": scan_id, "status": "FAIL", "reasons": [], "metrics": {}}
         try:
             result = align(native, native_mask, template, grid)
@@ -49,4 +49,4 @@ def align_affine(
         write_itk_affine(output / layout.affine(scan_id), result.affine)
         aligned = nib.Nifti1Image(result.t1w, grid.affine)
         title = f"{scan_id}  {record['status']}  {'; '.join(record['reasons'])}"
-        draw_mosaic(output / f"{scan_id}_desc-qc_mosaic.png", native, native_mask, aligned, brain, title)
+        draw_mosaic(output / layout.mosaic(scan_id), native, native_mask, aligned, brain, title)

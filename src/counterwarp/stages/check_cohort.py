@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from counterwarp.cohort.samplesheet import choose_groups, normalise, read_bids, read_samplesheet
+import pandas as pd
+
+from counterwarp.cohort.samplesheet import (
+    COLUMNS,
+    add_scan_ids,
+    choose_groups,
+    read_bids,
+    read_samplesheet,
+    select_scans,
+)
+from counterwarp.cohort.validation import MISSING, find_problems
 from counterwarp.core.errors import InputError
 from counterwarp.core.provenance import stage_record
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Which scans of the input are wanted: labels of participants and sessions (all if empty), less the excluded."""
+
+    participants: list[str]
+    sessions: list[str]
+    excluded: list[str]
+
+
 def check_cohort(
-    source: Path, group_column: str, case: str, control: str, on_bad_scan: str, folds: int, output: Path
-) -> None:
+    source: Path, group_column: str, case: str, control: str, selection: Selection, on_bad_scan: str, folds: int,
+    output: Path,
+) -> None:  # fmt: skip
     """Write cohort.csv (usable scans) and problems.csv.
 
     Raises
@@ -22,19 +43,22 @@ def check_cohort(
         For every problem of the table at once, and for bad scans if ``on_bad_scan`` is stop.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with stage_record(output / "check_cohort.json", "check_cohort", source=source) as record:
+    with stage_record(output / "check_cohort.json", "check_cohort", selection, source=source) as record:
         if not source.exists():
             raise InputError(f"{source}: --input not found. Give a samplesheet (CSV, TSV) or a BIDS folder.")
         table = read_bids(source, group_column) if source.is_dir() else read_samplesheet(source, group_column)
-        case, control = choose_groups(set(table["group"]) - {"", "n/a"}, case, control)
-        cohort, problems = normalise(table, case, control)
+        table = select_scans(add_scan_ids(table), selection.participants, selection.sessions, selection.excluded)
+        case, control = choose_groups(set(table["group"]) - set(MISSING), case, control)
+        problems = find_problems(table, case, control)
         problems.to_csv(output / "problems.csv", index=False)
         stops = problems if on_bad_scan == "stop" else problems[problems["severity"] == "table"]
         if len(stops):
-            lines = [_line(problem) for problem in stops.to_dict("records")]
-            raise InputError("\n".join([f"{source}: {len(stops)} problem(s)", *lines]))
-        bad = set(problems.loc[problems["severity"] == "image", "scan_id"])
-        cohort = cohort[~cohort["scan_id"].isin(bad)]
+            raise InputError("\n".join([f"{source}: {len(stops)} problem(s)", *_lines(stops)]))
+        if len(problems):
+            print(f"{source}: {len(problems)} scan(s) set aside", *_lines(problems), sep="\n")
+        bad = set(problems["scan_id"])
+        others = table.loc[~table["group"].isin([case, control, *MISSING]), "scan_id"]
+        cohort = _cohort(table[~table["scan_id"].isin(bad)], case, control)
         smallest = cohort.groupby("group")["participant_id"].nunique()
         if len(smallest) < 2 or smallest.min() < folds:
             raise InputError(
@@ -42,6 +66,19 @@ def check_cohort(
             )
         cohort.to_csv(output / "cohort.csv", index=False)
         record |= {"case": case, "control": control, "scans": len(cohort), "set_aside": sorted(bad)}
+        record["other_groups"] = sorted(others)
+
+
+def _cohort(table: pd.DataFrame, case: str, control: str) -> pd.DataFrame:
+    """The rows of the two groups: COLUMNS first, covariates after."""
+    table = table[table["group"].isin([case, control])].drop(columns="row")
+    table = table.assign(is_case=(table["group"] == case).astype(int))
+    return table[COLUMNS + [column for column in table if column not in COLUMNS]]
+
+
+def _lines(problems: pd.DataFrame) -> list[str]:
+    """Problems as lines of a message: row, file, what is wrong, what to do."""
+    return [_line(problem) for problem in problems.to_dict("records")]
 
 
 def _line(problem: dict[Hashable, Any]) -> str:

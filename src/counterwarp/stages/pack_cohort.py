@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,28 +9,41 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
+from counterwarp.cohort.review import apply_decisions, quality_table, read_decisions, read_verdict
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.files import FileTree
 from counterwarp.core.provenance import stage_record
 
-LOST = "no result: the task did not finish (see pipeline_info/trace.txt)"
-
 
 def pack_cohort(
-    cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, seed: int, output: Path
-) -> None:
-    """Write the cohort folder (see ``cohort.store``) from what preprocessing left under ``aligned``."""
+    cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, seed: int, output: Path,
+    decisions: Path | None = None,
+) -> None:  # fmt: skip
+    """Write the cohort folder (see ``cohort.store``) from what preprocessing left under ``aligned``.
+
+    Parameters
+    ----------
+    decisions : a reviewer's table that overrides verdicts, see ``cohort.review``
+
+    Raises
+    ------
+    InputError
+        If a group has fewer participants than folds after the quality gate, or the decisions cannot be used.
+    """
     output.mkdir(parents=True, exist_ok=True)
     scans = FileTree(aligned)
     with stage_record(output / "cohort.json", "pack_cohort", folds=folds, chunk_size=chunk_size, seed=seed) as record:
         cohort = pd.read_csv(cohort_table, dtype={"participant_id": str, "session_id": str, "group": str})
-        verdicts = {scan: _verdict(scans, scan) for scan in cohort["scan_id"]}
-        cohort["qc_status"] = [verdicts[scan][1] for scan in cohort["scan_id"]]
+        verdicts = {scan: read_verdict(scans, scan) for scan in cohort["scan_id"]}
+        if decisions:
+            apply_decisions(verdicts, read_decisions(decisions, set(cohort["scan_id"])), scans)
+        quality_table(verdicts, scans).to_csv(output / "quality.csv", index=False)
+        cohort["qc_status"] = [verdicts[scan].status for scan in cohort["scan_id"]]
         excluded = [
-            {"scan_id": scan, "stage": stage, "reasons": "; ".join(reasons)}
-            for scan, (stage, status, reasons) in verdicts.items()
-            if status == "FAIL"
+            {"scan_id": scan, "stage": verdict.stage, "reasons": "; ".join(verdict.reasons)}
+            for scan, verdict in verdicts.items()
+            if verdict.status == "FAIL"
         ]
         pd.DataFrame(excluded, columns=["scan_id", "stage", "reasons"]).to_csv(output / "exclusions.csv", index=False)
         index = cohort[cohort["qc_status"] != "FAIL"].reset_index(drop=True)
@@ -44,19 +56,6 @@ def pack_cohort(
         shutil.copyfile(templates / "grid_mask.nii.gz", output / "brain_mask.nii.gz")
         groups = cohort.groupby("is_case")["group"].first()
         record |= {"case": groups[1], "control": groups[0], "folds": folds, "scans": len(index)}
-
-
-def _verdict(scans: FileTree, scan_id: str) -> tuple[str, str, list[str]]:
-    """(stage, status, reasons) of a scan: the first stage that failed, else the last stage's."""
-    verdict = ("extract_brain", "FAIL", [LOST])
-    for name in (f"{scan_id}_desc-extraction.json", f"{scan_id}_desc-qc.json"):
-        if not (scans / name).exists():
-            return ("align_affine", "FAIL", [LOST]) if verdict[1] == "PASS" else verdict
-        record = json.loads((scans / name).read_text())
-        verdict = (record["stage"], record["status"], record["reasons"])
-        if verdict[1] == "FAIL":
-            break
-    return verdict
 
 
 def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from counterwarp.brain.head_template import build_head_template
 from counterwarp.cohort.heads import simulate_head
 from counterwarp.cohort.planted import plant_effect
-from counterwarp.core import images, layout
+from counterwarp.core import layout, scans
 from counterwarp.core.errors import InputError
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import SimulationSettings
@@ -34,7 +34,7 @@ def simulate_cohort(
     (output / "T1w").mkdir(parents=True, exist_ok=True)
     (output / "truth").mkdir(exist_ok=True)
     with stage_record(output / "truth" / "truth.json", "simulate_cohort", settings, seed=seed) as record:
-        base = images.load_t1w(head) if head else build_head_template()["head_in_mni"]
+        base = scans.load_t1w(head) if head else build_head_template()["head_in_mni"]
         effect = plant_effect(settings)
         random = np.random.default_rng(seed)
         is_case = random.permutation(np.arange(participants) % 2)

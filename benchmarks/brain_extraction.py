@@ -1,0 +1,122 @@
+"""Brain extraction against labels: overlap, CPU seconds and memory of every head.
+
+    python benchmarks/brain_extraction.py ../shared/data/ixi --heads 8 --jobs 1 --output /tmp/extraction
+
+The folder holds ``T1w/{scan}_T1w.nii.gz`` and ``labels/{scan}_dseg.nii.gz`` on the same grid; the true brain is where
+the label is above 0, closed by 3 voxels and filled (sulci and ventricles are brain). Heads are taken at even
+distances from the sorted list. Each stage runs as its own process, as in the pipeline.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+import nibabel as nib
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.ndimage import binary_closing, binary_fill_holes
+
+from counterwarp.core import layout
+
+COMMAND = Path(sys.executable).with_name("counterwarp")
+CLOSING = 3  # voxels
+POOR, GOOD = 0.93, 0.95  # Dice: below the one a head must be flagged, from the other on it must not FAIL
+COLUMNS = ("dice", "too_much", "missed", "extract_cpu_s", "align_cpu_s", "peak_gib", "status")
+
+
+def true_brain(labels: Path) -> np.ndarray:
+    """(X, Y, Z) bool: labelled voxels, closed and filled."""
+    labelled = np.asarray(nib.Nifti1Image.from_filename(str(labels)).dataobj) > 0
+    closed = binary_closing(np.pad(labelled, CLOSING + 1), iterations=CLOSING)
+    return binary_fill_holes(closed)[tuple(slice(CLOSING + 1, -CLOSING - 1) for _ in range(3))]
+
+
+def run(*arguments: str) -> tuple[float, float]:
+    """Run a counterwarp command; (CPU seconds, peak GiB)."""
+    process = subprocess.Popen([COMMAND, *arguments])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"counterwarp {' '.join(arguments)} ended with status {os.waitstatus_to_exitcode(status)}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+
+
+def measure(scan: str, data: Path, templates: Path, output: Path) -> dict[str, float | str]:
+    """Extract and align one head; its row of the table."""
+    common = ("--scan-id", scan, "--templates", str(templates))
+    t1w = data / "T1w" / f"{scan}_T1w.nii.gz"
+    extract_cpu, extract_gib = run("extract-brain", str(t1w), str(output), *common)
+    native, mask = output / layout.native_t1w(scan), output / layout.native_mask(scan)
+    align_cpu, align_gib = run(
+        "align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(output), *common
+    )
+    found = np.asarray(nib.Nifti1Image.from_filename(str(mask)).dataobj) > 0
+    truth = true_brain(data / "labels" / f"{scan}_dseg.nii.gz")
+    record = json.loads((output / f"{scan}_desc-qc.json").read_text())
+    return {
+        "dice": 2 * (found & truth).sum() / (found.sum() + truth.sum()),
+        "too_much": (found & ~truth).sum() / truth.sum(),
+        "missed": (truth & ~found).sum() / truth.sum(),
+        "extract_cpu_s": extract_cpu,
+        "align_cpu_s": align_cpu,
+        "peak_gib": max(extract_gib, align_gib),
+        "status": record["status"],
+        **record["metrics"],
+    }
+
+
+def cell(value: float | str) -> str:
+    """A number with three digits, or the word."""
+    return value if isinstance(value, str) else f"{value:.3f}"
+
+
+def print_summary(rows: list[dict], console: Console) -> None:
+    """Table of the heads, worst first, then median, minimum and the shares of the verdicts."""
+    table = Table("scan", *COLUMNS)
+    for row in sorted(rows, key=lambda row: row["dice"]):
+        table.add_row(row["scan"], *(cell(row[column]) for column in COLUMNS))
+    console.print(table)
+    dice = [row["dice"] for row in rows]
+    cpu = [row["extract_cpu_s"] + row["align_cpu_s"] for row in rows]
+    console.print(f"{len(rows)} heads: Dice median {statistics.median(dice):.4f}, minimum {min(dice):.4f}")
+    console.print(f"CPU s median {statistics.median(cpu):.1f}, most {max(cpu):.1f}")
+    console.print(f"peak GiB {max(row['peak_gib'] for row in rows):.2f}")
+    for status in ("PASS", "REVIEW", "FAIL"):
+        console.print(f"{status}: {statistics.mean(row['status'] == status for row in rows):.1%}")
+    missed = [row["scan"] for row in rows if row["dice"] < POOR and row["status"] == "PASS"]
+    wronged = [row["scan"] for row in rows if row["dice"] >= GOOD and row["status"] == "FAIL"]
+    console.print(f"below {POOR} and PASS: {missed or 'none'}; at least {GOOD} and FAIL: {wronged or 'none'}")
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--heads", type=int, help="How many heads [all].")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Heads at a time.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def brain_extraction(data: Path, heads: int | None, jobs: int, output: Path) -> None:
+    """Print the table and write it, with the quality metrics, to OUTPUT/brain_extraction.csv."""
+    templates = output / "templates"
+    if not (templates / "templates.json").exists():
+        run("prepare-templates", "--resolution", "4", "--output", str(templates))
+    scans = sorted(path.name.removesuffix("_T1w.nii.gz") for path in (data / "T1w").glob("*_T1w.nii.gz"))
+    chosen = [scans[i] for i in np.unique(np.linspace(0, len(scans) - 1, heads or len(scans)).round().astype(int))]
+    with ThreadPoolExecutor(jobs) as pool:
+        measured = pool.map(lambda scan: measure(scan, data, templates, output), chosen)
+        rows = [{"scan": scan, **row} for scan, row in zip(chosen, measured, strict=True)]
+    print_summary(rows, Console())
+    with (output / "brain_extraction.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    brain_extraction()
