@@ -114,6 +114,13 @@ class SimulatorSettings(TrainingSettings):
 
 
 @dataclass(frozen=True)
+class JacobianSettings:
+    """Export of warps and log-Jacobians."""
+
+    doses: int = option(20, "Steps from dose 0 to 1 at which the logit is measured; 1: only before and after, faster.")
+
+
+@dataclass(frozen=True)
 class SaliencySettings:
     """Saliency baselines."""
 
@@ -145,6 +152,7 @@ SETTINGS: dict[str, type] = {
     "alignment": AlignmentSettings,
     "classifier": ClassifierSettings,
     "simulator": SimulatorSettings,
+    "jacobians": JacobianSettings,
     "saliency": SaliencySettings,
     "comparison": ComparisonSettings,
 }
