@@ -109,7 +109,7 @@ workflow {
 
     if (last >= 1) {
         folds = channel.of(0..<(params.folds as int))
-        run = "--seed ${params.seed} --device ${params.device}"
+        run = "--seed ${params.seed} --device ${params.device} --devices ${params.devices}"
         TRAIN_CLASSIFIER(code.train_classifier, folds, cohort, "${run} ${options(params.classifier)}")
         classifiers = TRAIN_CLASSIFIER.out.classifier                                         // [fold, classifier]
     }
@@ -119,7 +119,7 @@ workflow {
     }
     if (last >= 3) {
         chunks = PACK_COHORT.out.chunks.splitCsv(header: true).map { row -> [row.fold as int, row.chunk as int] }
-        MAP_JACOBIANS(code.map_jacobians, networks.combine(chunks, by: 0), cohort, params.device)
+        MAP_JACOBIANS(code.map_jacobians, networks.combine(chunks, by: 0), cohort, "--device ${params.device} ${options(params.jacobians)}")
     }
     if (last >= 4) {
         MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.device, options(params.saliency))

@@ -6,7 +6,7 @@ process MAP_JACOBIANS {
     env 'COUNTERWARP_CODE'
     tuple val(fold), path(classifier), path(simulator), val(chunk)
     path cohort
-    val device
+    val options
 
     output:
     path "jacobians_fold-${fold}_chunk-${chunk}", emit: folder
@@ -14,7 +14,7 @@ process MAP_JACOBIANS {
 
     script:
     """
-    counterwarp map-jacobians --cohort ${cohort} --classifier ${classifier} --simulator ${simulator} --fold ${fold} --chunk ${chunk} --device ${device} --output jacobians_fold-${fold}_chunk-${chunk}
+    counterwarp map-jacobians --cohort ${cohort} --classifier ${classifier} --simulator ${simulator} --fold ${fold} --chunk ${chunk} ${options} --output jacobians_fold-${fold}_chunk-${chunk}
     ln -s jacobians_fold-${fold}_chunk-${chunk}/* .
     """
 

@@ -13,7 +13,7 @@ process TRAIN_CLASSIFIER {
 
     script:
     """
-    exec counterwarp train-classifier --cohort ${cohort} --fold ${fold} ${options} --checkpoints '${task.ext.checkpoints}' --output fold-${fold}/classifier
+    exec ${task.ext.launcher} counterwarp train-classifier --cohort ${cohort} --fold ${fold} ${options} --checkpoints '${task.ext.checkpoints}' --output fold-${fold}/classifier
     """
 
     stub:

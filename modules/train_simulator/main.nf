@@ -13,7 +13,7 @@ process TRAIN_SIMULATOR {
 
     script:
     """
-    exec counterwarp train-simulator --cohort ${cohort} --classifier ${classifier} --fold ${fold} ${options} --checkpoints '${task.ext.checkpoints}' --output fold-${fold}/simulator
+    exec ${task.ext.launcher} counterwarp train-simulator --cohort ${cohort} --classifier ${classifier} --fold ${fold} ${options} --checkpoints '${task.ext.checkpoints}' --output fold-${fold}/simulator
     """
 
     stub:

@@ -42,7 +42,8 @@ def test_only_training_and_export_go_to_the_gpu_partition(cluster, submit, tiny_
 def test_account_and_extra_options_reach_every_job(submit, tiny_cohort, tmp_path):
     result = submit(
         tmp_path, "gpu,slurm,test", "-stub-run", "--input", tiny_cohort, "--until", "classifier",
-        "--slurm_account", "mylab", "--slurm_extra", "--nice=7 --comment=counterwarp", "--slurm_gres", "gpu:fake:2",
+        "--slurm_account", "mylab", "--slurm_extra", "--nice=7 --comment=counterwarp", "--slurm_gres", "gpu:fake",
+        "--devices", 2,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     for process, _, _, gpu in placements(tmp_path):

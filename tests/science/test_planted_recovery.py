@@ -11,7 +11,7 @@ from counterwarp.cohort.planted import random_velocity, true_log_jacobian
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout, templates
 from counterwarp.core.geometry import Grid, apply_affine, from_itk
-from counterwarp.core.settings import ClassifierSettings, SimulatorSettings
+from counterwarp.core.settings import ClassifierSettings, JacobianSettings, SimulatorSettings
 from counterwarp.networks.warps import compose, exponentiate, resample, upsample
 from counterwarp.stages.map_jacobians import map_jacobians
 from counterwarp.stages.train_classifier import train_classifier
@@ -70,9 +70,9 @@ def explained(planted, tmp_path_factory):
     """Maps of the held-out fold."""
     cohort, _ = planted
     out = tmp_path_factory.mktemp("explained")
-    train_classifier(cohort, 0, 0, "cpu", None, out / "classifier", ClassifierSettings(epochs=60))
-    train_simulator(cohort, out / "classifier", 0, 0, "cpu", None, out / "simulator", SimulatorSettings(steps=200))
-    map_jacobians(cohort, out / "classifier", out / "simulator", 0, 0, "cpu", out / "maps")
+    train_classifier(cohort, 0, 0, "cpu", 1, None, out / "classifier", ClassifierSettings(epochs=60))
+    train_simulator(cohort, out / "classifier", 0, 0, "cpu", 1, None, out / "simulator", SimulatorSettings(steps=200))
+    map_jacobians(cohort, out / "classifier", out / "simulator", 0, 0, "cpu", out / "maps", JacobianSettings())
     return out
 
 
@@ -131,6 +131,6 @@ def test_training_again_gives_the_same_weights(planted, explained, tmp_path):
     cohort, _ = planted
     settings = SimulatorSettings(steps=3)
     for name in "ab":
-        train_simulator(cohort, explained / "classifier", 0, 0, "cpu", None, tmp_path / name, settings)
+        train_simulator(cohort, explained / "classifier", 0, 0, "cpu", 1, None, tmp_path / name, settings)
     a, b = ((tmp_path / name / "simulator.safetensors").read_bytes() for name in "ab")
     assert a == b

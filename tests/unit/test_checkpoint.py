@@ -6,29 +6,27 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
+from packed import write_packed_cohort
 
-from counterwarp.core import images
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import axis_aligned_grid
 from counterwarp.training import checkpoint as checkpoints
 from counterwarp.training.checkpoint import STOPPED, Checkpoint
 from counterwarp.training.data import ShuffledBatches
 
-SCANS, EPOCHS = 12, 30
+EPOCHS = 30
 # train-classifier, saving after every step, and slow enough to be caught in the middle
 COMMAND = """
 import sys, time
 from counterwarp.training import checkpoint, loop
 checkpoint.SECONDS_BETWEEN = 0.0
 update = loop._Training.update
-def slow(self, losses, scans):
-    update(self, losses, scans)
+def slow(self, number, batch):
+    stopped = update(self, number, batch)
     print(len(self.rows), flush=True)
     time.sleep(0.02)
+    return stopped
 loop._Training.update = slow
 from counterwarp.cli.main import counterwarp
 counterwarp(sys.argv[1:])
@@ -37,19 +35,7 @@ counterwarp(sys.argv[1:])
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cohort")
-    random, is_case = np.random.default_rng(0), np.arange(SCANS) % 2
-    grid = axis_aligned_grid(np.zeros(3), np.full(3, 60.0), 8.0)
-    scans = random.standard_normal((SCANS, *grid.shape)) + is_case[:, None, None, None]
-    np.save(folder / "images.npy", scans.astype(np.float16))
-    images.save(folder / "brain_mask.nii.gz", np.ones(grid.shape, np.uint8), grid)
-    names = [f"sub-{i}" for i in range(SCANS)]
-    pd.DataFrame({
-        "scan_id": names, "participant_id": names, "session_id": "", "group": np.where(is_case, "case", "control"),
-        "is_case": is_case, "fold": np.arange(SCANS) // 2 % 3, "chunk": 0,
-    }).to_csv(folder / "index.csv", index=False)  # fmt: skip
-    (folder / "cohort.json").write_text("{}")
-    return folder
+    return write_packed_cohort(tmp_path_factory.mktemp("cohort"))
 
 
 def train(cohort, output, folder, kill_at=None, how=signal.SIGKILL):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 
 import click
+from rich.console import Console
+from rich.logging import RichHandler
 
 from counterwarp import __version__
 from counterwarp.core.errors import InputError
@@ -46,6 +49,17 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="counterwarp")
 def counterwarp() -> None:
     """Explain a brain MRI classifier by the warps that change its mind."""
+    show_log()
+
+
+def show_log() -> None:
+    """The package's messages on standard error: in colour on a terminal, else as plain lines with their time."""
+    console = Console(stderr=True)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("counterwarp")
+    log.setLevel(logging.INFO)
+    log.handlers = [RichHandler(console=console, show_path=False) if console.is_terminal else plain]
 
 
 def main() -> None:

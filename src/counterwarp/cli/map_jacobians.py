@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from counterwarp.cli import options
+from counterwarp.core.settings import JacobianSettings
 
 
 @click.command()
@@ -17,10 +18,12 @@ from counterwarp.cli import options
 @click.option("--chunk", type=int, required=True, help="Which part of the fold's scans, from 0.")
 @options.device
 @options.output_folder
+@options.settings_options(JacobianSettings)
 def map_jacobians(
-    cohort: Path, classifier: Path, simulator: Path, fold: int, chunk: int, device: str, output: Path
-) -> None:
+    cohort: Path, classifier: Path, simulator: Path, fold: int, chunk: int, device: str, output: Path,
+    settings: JacobianSettings,
+) -> None:  # fmt: skip
     """Export log-Jacobians, simulated scans and warps of the held-out scans of a fold."""
     from counterwarp.stages import map_jacobians as stage
 
-    stage.map_jacobians(cohort, classifier, simulator, fold, chunk, device, output)
+    stage.map_jacobians(cohort, classifier, simulator, fold, chunk, device, output, settings)

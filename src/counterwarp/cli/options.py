@@ -17,6 +17,13 @@ output_folder = click.option(
 )
 seed = click.option("--seed", type=int, required=True, help="Seed of every random choice.")
 device = click.option("--device", type=click.Choice(["cpu", "cuda"]), required=True, help="Where to compute.")
+devices = click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs (or CPU processes) that share the training; on every node, if srun started it on several.",
+)
 fold = click.option("--fold", type=int, required=True, help="Index of the held-out fold, from 0.")
 cohort = click.option("--cohort", type=existing_folder, required=True, help="Packed cohort (see pack-cohort).")
 

@@ -1,9 +1,13 @@
-"""Files of many tasks: each task's outputs are a folder, so that no folder holds the files of the whole cohort."""
+"""Many files: of many tasks, each of which has a folder of outputs, and written while the next are computed."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Self
 
 
 class FileTree:
@@ -24,3 +28,35 @@ class FileTree:
 
     def __str__(self) -> str:
         return str(self.folder)
+
+
+class BackgroundWriter:
+    """Threads that write files while the caller computes on (compression does not hold up Python).
+
+    An error of a thread is raised in the caller: by one of the next calls, at the latest when the block ends.
+
+    Parameters
+    ----------
+    threads : int
+    waiting : int
+        Files that may wait to be written; a caller that is faster than the disk waits with them.
+    """
+
+    def __init__(self, threads: int = 2, waiting: int = 16):
+        self._pool, self._waiting = ThreadPoolExecutor(threads), waiting
+        self._files: deque[Future] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, save: Callable, *arguments: Any) -> None:
+        """Call ``save(*arguments)`` in a thread; what it is given must not change any more."""
+        while len(self._files) >= self._waiting or (self._files and self._files[0].done()):
+            self._files.popleft().result()
+        self._files.append(self._pool.submit(save, *arguments))
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=error is not None)
+        if error is None:
+            for file in self._files:
+                file.result()

@@ -40,6 +40,11 @@ PARAMETERS: dict[str, dict] = {
     "chunk_size": {"type": "integer", "description": "Scans per Jacobian export task."},
     "seed": {"type": "integer", "description": "Seed of every random choice."},
     "device": {"type": "string", "enum": ["cpu", "cuda"], "description": "Where the networks compute."},
+    "devices": {
+        "type": "integer",
+        "description": "GPUs (with --device cpu: processes) per node that share a training.",
+    },
+    "nodes": {"type": "integer", "description": "Slurm nodes that share a training."},
     "checkpoints": {
         "type": "string",
         "description": "Where a stopped training leaves off, seen by every node [checkpoints in the work folder].",
@@ -47,7 +52,10 @@ PARAMETERS: dict[str, dict] = {
     "container": {"type": "string", "description": "Image of the container profiles."},
     "slurm_partition": {"type": "string", "description": "Slurm partition."},
     "slurm_gpu_partition": {"type": "string", "description": "Slurm partition of the training tasks."},
-    "slurm_gres": {"type": "string", "description": "Slurm generic resource of the training tasks."},
+    "slurm_gres": {
+        "type": "string",
+        "description": "Slurm generic resource of the GPU tasks, without number (gpu, gpu:a100).",
+    },
     "slurm_account": {"type": "string", "description": "Slurm account."},
     "slurm_extra": {"type": "string", "description": "Further options of sbatch."},
 }

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def option(default: Any, help: str) -> Any:
-    """A settings field with its help line (unit included)."""
-    return field(default=default, metadata={"help": help})
+def option(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """A settings field with its help line (unit included) and, if not every value will do, its values."""
+    return field(default=default, metadata={"help": help} | ({"choices": choices} if choices else {}))
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,24 @@ class AlignmentSettings:
 
 
 @dataclass(frozen=True)
-class ClassifierSettings:
+class TrainingSettings:
+    """What every trained network has: its own values of the first three, and how the engine runs."""
+
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    precision: str = option(
+        "auto", "Arithmetic of the network; auto: bf16 on a GPU, fp32 on a CPU.", ("auto", "fp32", "bf16", "fp16")
+    )
+    accumulation: int = option(1, "Parts in which a step's scans are computed one after the other, to save memory.")
+    clip: float = option(1.0, "Largest norm of the gradient; longer ones are shortened (0: never).")
+    ema_decay: float = option(
+        0.0, "Decay per step of an exponential moving average of the weights, which is then the result (0: none)."
+    )
+
+
+@dataclass(frozen=True)
+class ClassifierSettings(TrainingSettings):
     """The case/control classifier of one fold."""
 
     width: int = option(16, "Channels of the first convolution block.")
@@ -66,14 +83,20 @@ class ClassifierSettings:
     weight_decay: float = option(1e-2, "AdamW weight decay.")
     label_smoothing: float = option(0.0, "Share of each label moved towards 0.5.")
     validation_share: float = option(0.2, "Share of the training participants kept for the logit gap.")
-    average_from: float = option(0.7, "Share of the steps after which weights are averaged (1: never).")
+    patience: int = option(
+        0, "Epochs without a lower validation loss that end training; the best weights win (0: off)."
+    )
+    average_from: float = option(
+        0.7, "Share of the steps after which weights are averaged, all alike (1: never; unused with ema_decay)."
+    )
+    mirror: float = option(0.5, "Augmentation: share of the scans whose left and right are swapped.")
     shift: float = option(1.0, "Augmentation: translation per axis, standard deviation, mm.")
     warp: float = option(1.0, "Augmentation: smooth random velocity at 24 mm control points, standard deviation, mm.")
     noise: float = option(0.1, "Augmentation: white noise, standard deviation, z-scored intensity.")
 
 
 @dataclass(frozen=True)
-class SimulatorSettings:
+class SimulatorSettings(TrainingSettings):
     """The coupled inject/remove simulator of one fold."""
 
     width: int = option(16, "Channels of the U-Net's first level.")
@@ -89,6 +112,13 @@ class SimulatorSettings:
     shift: float = option(0.5, "Augmentation: translation per axis, standard deviation, mm.")
     warp: float = option(0.5, "Augmentation: smooth random velocity at 24 mm control points, standard deviation, mm.")
     noise: float = option(0.0, "Augmentation: white noise, standard deviation, z-scored intensity.")
+
+
+@dataclass(frozen=True)
+class JacobianSettings:
+    """Export of warps and log-Jacobians."""
+
+    doses: int = option(20, "Steps from dose 0 to 1 at which the logit is measured; 1: only before and after, faster.")
 
 
 @dataclass(frozen=True)
@@ -123,6 +153,7 @@ SETTINGS: dict[str, type] = {
     "alignment": AlignmentSettings,
     "classifier": ClassifierSettings,
     "simulator": SimulatorSettings,
+    "jacobians": JacobianSettings,
     "saliency": SaliencySettings,
     "comparison": ComparisonSettings,
 }

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from counterwarp.networks.simulator import CONDITIONS
-from counterwarp.networks.warps import exponentiate, jacobian_determinant, resample, tissue_log_jacobian, upsample
+from counterwarp.networks.warps import compose, exponentiate, jacobian_determinant, resample, upsample
 
-DOSES = torch.linspace(0, 1, 21)
-AT_ONCE = 7  # doses that are warped in one batch
+AT_ONCE = 7  # doses that are classified in one batch
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Explanation:
     velocity : Tensor, (3, X/2, Y/2, Z/2)
         Stationary velocity field v, mm, RAS+, on voxels twice as long over the same box; the warp at
         dose t is exp(t v).
-    dose_logits : Tensor, (21,)
-        Logit at every dose t = 0, 0.05, ... 1.
+    dose_logits : Tensor, (doses + 1,)
+        Logit at every dose from 0 to 1, at equal steps.
     dose_to_flip : float or None
         Smallest of these doses at which the decision is for the direction's group; 0 if the scan is on that side
         already, None if the full dose does not flip it.
@@ -60,23 +59,27 @@ class Explanation:
 
 @torch.no_grad()
 def explain(
-    simulator: nn.Module,
     classifier: nn.Module,
     image: Tensor,
+    coarse: Tensor,
     direction: str,
     spacing: Sequence[float],
     brain: Tensor,
     margin: float,
+    doses: int,
 ) -> Explanation:
     """Warp one scan in one direction and measure the warp.
 
     Parameters
     ----------
     image : Tensor, (1, 1, X, Y, Z), z-scored intensity
+    coarse : Tensor, (3, X/2, Y/2, Z/2)
+        The simulator's velocity for this scan and direction, mm.
     direction : "inject" or "remove"
     spacing : mm per voxel of the axis-aligned RAS+ grid
     brain : Tensor, (X, Y, Z) bool
     margin : logits
+    doses : steps of the path
 
     Raises
     ------
@@ -84,39 +87,48 @@ def explain(
         If the direction is unknown.
     """
     sign = CONDITIONS[direction]
-    coarse = simulator(image, torch.tensor([sign], device=image.device))
-    velocity = upsample(coarse)
-    displacement = exponentiate(velocity, spacing)
+    velocity = upsample(coarse[None])
+    both_ways = exponentiate(torch.cat([velocity, -velocity]), spacing)
+    displacement = both_ways[:1]
     simulated = resample(image, displacement, spacing)
-    path = dose_path(classifier, image, velocity, spacing)
+    path = dose_path(classifier, image, velocity, simulated, spacing, doses)
     logit, logit_simulated = float(path[0]), float(path[-1])
-    inverse = tissue_log_jacobian(velocity, spacing)[0]
-    folded = (jacobian_determinant(displacement, spacing)[0] <= 0) | ~torch.isfinite(inverse)
+    determinant, inverse = jacobian_determinant(both_ways, spacing)
+    log_jacobian = inverse.log()  # of the tissue: see networks.warps.tissue_log_jacobian
+    folded = (determinant <= 0) | ~torch.isfinite(log_jacobian)
     return Explanation(
-        log_jacobian=inverse,
+        log_jacobian=log_jacobian,
         simulated=simulated[0, 0],
         displacement=displacement[0],
         logit=logit,
         logit_simulated=logit_simulated,
         margin_reached=sign * (logit_simulated - logit) >= margin,
         folding_fraction=float(folded[brain].float().mean()),
-        velocity=coarse[0],
+        velocity=coarse,
         dose_logits=path,
         dose_to_flip=dose_to_flip(path, sign),
         mean_displacement=float(displacement[0].norm(dim=0)[brain].mean()),
     )
 
 
-def dose_path(classifier: nn.Module, image: Tensor, velocity: Tensor, spacing: Sequence[float]) -> Tensor:
-    """Logits of x o exp(t v) at every dose t of ``DOSES``, (doses,)."""
-    logits = []
-    for doses in DOSES.to(image.device).split(AT_ONCE):
-        displacement = exponentiate(doses[:, None, None, None, None] * velocity, spacing)
-        logits.append(classifier(resample(image.expand(len(doses), -1, -1, -1, -1), displacement, spacing)).float())
-    return torch.cat(logits).cpu()
+def dose_path(
+    classifier: nn.Module, image: Tensor, velocity: Tensor, simulated: Tensor, spacing: Sequence[float], doses: int
+) -> Tensor:
+    """Logits of x o exp(t v) at doses t = 0, 1/doses, ... 1, (doses + 1,); ``simulated`` is the scan at dose 1.
+
+    exp(s v) o exp(t v) = exp((s + t) v): every dose is one composition away from the one before.
+    """
+    warped = [image]
+    if doses > 1:
+        displacement = step = exponentiate(velocity / doses, spacing)
+        for _ in range(doses - 1):
+            warped.append(resample(image, displacement, spacing))
+            displacement = compose(step, displacement, spacing)
+    path = torch.cat([*warped, simulated]).split(AT_ONCE)
+    return torch.cat([classifier(images).float() for images in path]).cpu()
 
 
 def dose_to_flip(logits: Tensor, sign: float) -> float | None:
     """Smallest dose at which sign * logit is positive, else None; ``logits`` as of ``dose_path``."""
     flipped = torch.nonzero(sign * logits > 0)
-    return round(float(DOSES[flipped[0, 0]]), 2) if len(flipped) else None
+    return round(int(flipped[0, 0]) / (len(logits) - 1), 2) if len(flipped) else None

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from counterwarp.networks.parallel import BatchNorm, Dropout
+
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
-NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POOLS = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
@@ -41,14 +42,14 @@ class Classifier(nn.Module):
         for outputs in (width, 2 * width, 4 * width, 4 * width):
             layers += [
                 CONVOLUTIONS[dimensions](inputs, outputs, 3, padding=1, bias=False),
-                NORMS[dimensions](outputs),
+                BatchNorm(outputs),
                 nn.LeakyReLU(0.2),
                 POOLS[dimensions](2),
             ]
             inputs = outputs
         self.features = nn.Sequential(*layers)
         cells = int(torch.tensor([n // 16 for n in mean_image.shape[2:]]).prod())
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(inputs * cells, 1))
+        self.head = nn.Sequential(nn.Flatten(), Dropout(dropout), nn.Linear(inputs * cells, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map z-scored images (B, 1, *shape) to logits (B,)."""

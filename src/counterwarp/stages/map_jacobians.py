@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
+from counterwarp.core.files import BackgroundWriter
 from counterwarp.core.provenance import stage_record
-from counterwarp.explain.jacobians import DOSES, Explanation, explain
+from counterwarp.core.settings import JacobianSettings
+from counterwarp.explain.jacobians import Explanation, explain
 from counterwarp.networks.classifier import load_classifier
-from counterwarp.networks.simulator import load_simulator
+from counterwarp.networks.simulator import CONDITIONS, load_simulator
 
 MEANINGS: dict[str, dict[str, Any]] = {
     "logjacobian": {
@@ -37,63 +40,62 @@ MEANINGS: dict[str, dict[str, Any]] = {
 
 
 def map_jacobians(
-    cohort: Path, classifier: Path, simulator: Path, fold: int, chunk: int, device: str, output: Path
-) -> None:
-    """Write log-Jacobian, simulated T1w, warp and velocity per scan and direction, and two tables of the chunk."""
+    cohort: Path, classifier: Path, simulator: Path, fold: int, chunk: int, device: str, output: Path,
+    settings: JacobianSettings,
+) -> None:  # fmt: skip
+    """Write log-Jacobian, simulated T1w, warp and velocity per scan and direction, and two tables of the chunk.
+
+    The networks are read once, and a scan's files are written while the next scan is computed.
+    """
     output.mkdir(parents=True, exist_ok=True)
     inputs = {"cohort": cohort, "classifier": classifier, "simulator": simulator, "fold": fold, "chunk": chunk}
     name = f"fold-{fold}_chunk-{chunk}"
-    with stage_record(output / f"jacobians_{name}.json", "map_jacobians", **inputs) as record:
+    with stage_record(output / f"jacobians_{name}.json", "map_jacobians", settings, **inputs) as record:
         store = CohortStore(cohort)
         networks = load_simulator(simulator, device), load_classifier(classifier, device)
         margin = json.loads((simulator / "simulator.json").read_text())["margin"]
         brain = torch.from_numpy(store.brain_mask).to(device)
         index = store.index
-        rows, doses = [], []
-        for position in np.flatnonzero((index["fold"] == fold) & (index["chunk"] == chunk)):
-            scan = index.iloc[position]
-            image = torch.from_numpy(store.images[position].astype(np.float32))[None, None].to(device)
-            for direction in layout.DIRECTIONS:
-                result = explain(*networks, image, direction, store.grid.spacing, brain, margin)
-                _save(output, scan["scan_id"], direction, result, store, fold, record["version"])
-                rows.append(_row(scan, fold, direction, result, margin))
-                path = {"dose": DOSES.round(decimals=2).tolist(), "logit": result.dose_logits.tolist()}
-                doses.append(pd.DataFrame({"scan_id": scan["scan_id"], "direction": direction, **path}))
+        rows, paths = [], []
+        with BackgroundWriter() as write:
+            for position in np.flatnonzero((index["fold"] == fold) & (index["chunk"] == chunk)):
+                scan = index.iloc[position]
+                image = torch.from_numpy(store.images[position].astype(np.float32))[None, None].to(device)
+                for direction, velocity in zip(CONDITIONS, _velocities(networks[0], image), strict=True):
+                    result = explain(
+                        networks[1], image, velocity, direction, store.grid.spacing, brain, margin, settings.doses
+                    )
+                    _save(write, output, scan["scan_id"], direction, result, store, fold, record["version"])
+                    rows.append(_row(scan, fold, direction, result, margin))
+                    dose = np.linspace(0, 1, settings.doses + 1).round(2)
+                    path = {"dose": dose, "logit": result.dose_logits.tolist()}
+                    paths.append(pd.DataFrame({"scan_id": scan["scan_id"], "direction": direction, **path}))
         pd.DataFrame(rows).to_csv(output / f"explanations_{name}.csv", index=False)
-        pd.concat(doses).round(4).to_csv(output / f"doses_{name}.csv", index=False)
+        pd.concat(paths).round(4).to_csv(output / f"doses_{name}.csv", index=False)
+
+
+@torch.no_grad()
+def _velocities(simulator: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """Velocities of one scan (1, 1, X, Y, Z) in every direction, (directions, 3, X/2, Y/2, Z/2), mm."""
+    conditions = torch.tensor(list(CONDITIONS.values()), device=image.device)
+    return simulator(image.expand(len(conditions), -1, -1, -1, -1), conditions)
 
 
 def _save(
-    output: Path, scan_id: str, direction: str, result: Explanation, store: CohortStore, fold: int, version: str
-) -> None:
+    write: BackgroundWriter, output: Path, scan_id: str, direction: str, result: Explanation, store: CohortStore,
+    fold: int, version: str,
+) -> None:  # fmt: skip
     """Write the four images of one scan and direction, each with its sidecar."""
     common = {"Direction": direction, "Fold": fold, "GeneratedBy": [{"Name": "counterwarp", "Version": version}]}
     sidecar = {suffix: {**meaning, **common} for suffix, meaning in MEANINGS.items()}
-    brain = store.brain_mask
-    images.save(
-        output / layout.log_jacobian(scan_id, direction),
-        np.where(brain, result.log_jacobian.cpu().numpy(), 0).astype(np.float32),
-        store.grid,
-        sidecar["logjacobian"],
-    )
-    images.save(
-        output / layout.simulated_t1w(scan_id, direction),
-        result.simulated.float().cpu().numpy(),
-        store.grid,
-        sidecar["T1w"],
-    )
-    images.save_displacement(
-        output / layout.warp(scan_id, direction),
-        result.displacement.movedim(0, -1).cpu().numpy(),
-        store.grid,
-        sidecar["warp"],
-    )
-    images.save_displacement(
-        output / layout.velocity(scan_id, direction),
-        result.velocity.movedim(0, -1).cpu().numpy(),
-        store.grid.coarser(2),
-        sidecar["velocity"],
-    )
+    jacobian = np.where(store.brain_mask, result.log_jacobian.cpu().numpy(), 0).astype(np.float32)
+    simulated = result.simulated.float().cpu().numpy()
+    displacement, velocity = (u.movedim(0, -1).cpu().numpy() for u in (result.displacement, result.velocity))
+    grid, half = store.grid, store.grid.coarser(2)
+    write(images.save, output / layout.log_jacobian(scan_id, direction), jacobian, grid, sidecar["logjacobian"])
+    write(images.save, output / layout.simulated_t1w(scan_id, direction), simulated, grid, sidecar["T1w"])
+    write(images.save_displacement, output / layout.warp(scan_id, direction), displacement, grid, sidecar["warp"])
+    write(images.save_displacement, output / layout.velocity(scan_id, direction), velocity, half, sidecar["velocity"])
 
 
 def _row(scan: pd.Series, fold: int, direction: str, result: Explanation, margin: float) -> dict:

@@ -9,6 +9,7 @@ import torch
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
+from counterwarp.core.files import BackgroundWriter
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import SaliencySettings
 from counterwarp.explain import saliency
@@ -25,12 +26,13 @@ def map_saliency(
         network = load_classifier(classifier, device)
         generated_by = [{"Name": "counterwarp", "Version": record["version"]}]
         positions = store.positions(fold, held_out=True)
-        for start in range(0, len(positions), settings.batch_size):
-            batch = positions[start : start + settings.batch_size]
-            scans = torch.from_numpy(store.images[batch].astype(np.float32))[:, None].to(device)
-            for method in saliency.METHODS:
-                maps = saliency.attribute(method, network, scans)[:, 0].cpu().numpy()
-                for scan_id, values in zip(store.index["scan_id"][batch], maps, strict=True):
-                    sidecar = {"Method": method, "Fold": fold, **saliency.SIDECAR, "GeneratedBy": generated_by}
-                    images.save(output / layout.saliency(scan_id, method), values, store.grid, sidecar)
+        with BackgroundWriter() as write:
+            for start in range(0, len(positions), settings.batch_size):
+                batch = positions[start : start + settings.batch_size]
+                scans = torch.from_numpy(store.images[batch].astype(np.float32))[:, None].to(device)
+                for method in saliency.METHODS:
+                    maps = saliency.attribute(method, network, scans)[:, 0].cpu().numpy()
+                    for scan_id, values in zip(store.index["scan_id"][batch], maps, strict=True):
+                        sidecar = {"Method": method, "Fold": fold, **saliency.SIDECAR, "GeneratedBy": generated_by}
+                        write(images.save, output / layout.saliency(scan_id, method), values, store.grid, sidecar)
         record["scans"] = len(positions)

@@ -12,16 +12,19 @@ from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.classifier import load_classifier
 from counterwarp.networks.simulator import save_simulator
 from counterwarp.training.checkpoint import file_hash, task_checkpoint
+from counterwarp.training.launch import launch
+from counterwarp.training.loop import Run
 from counterwarp.training.simulator import fit_simulator
 
 
 def train_simulator(
-    cohort: Path, classifier: Path, fold: int, seed: int, device: str, checkpoints: Path | None, output: Path,
-    settings: SimulatorSettings,
+    cohort: Path, classifier: Path, fold: int, seed: int, device: str, devices: int, checkpoints: Path | None,
+    output: Path, settings: SimulatorSettings,
 ) -> None:  # fmt: skip
     """Train outside one fold against that fold's classifier; write weights, history and the record.
 
-    A training that was stopped continues from its checkpoint in ``checkpoints``, if that is given.
+    A training that was stopped continues from its checkpoint in ``checkpoints``, if that is given. Several processes
+    (``devices`` on every node) share the training; the first writes the outputs.
 
     Raises
     ------
@@ -29,7 +32,8 @@ def train_simulator(
         If the classifier does not separate the groups on its validation split.
     """
     output.mkdir(parents=True, exist_ok=True)
-    inputs = {"cohort": cohort, "classifier": classifier, "fold": fold, "seed": seed, "device": device}
+    inputs = {"cohort": cohort, "classifier": classifier, "fold": fold, "seed": seed}
+    inputs |= {"device": device, "devices": devices}
     with stage_record(output / "simulator.json", "train_simulator", settings, **inputs) as record:
         gap = json.loads((classifier / "classifier.json").read_text())["logit_gap"]
         if gap <= 0:
@@ -39,19 +43,12 @@ def train_simulator(
                 "add participants, or stop with --until classifier."
             )
         record["margin"] = gap  # from a typical control to a typical case; training asks for a little more
+        network = load_classifier(classifier)
+        fabric = launch(device, devices, settings.precision, seed)
         checkpoint = task_checkpoint(
             checkpoints, "train_simulator", cohort, settings, fold=fold, seed=seed, device=device,
             classifier=file_hash(classifier / "classifier.safetensors"), margin=settings.margin * gap,
         )  # fmt: skip
-        simulator = fit_simulator(
-            CohortStore(cohort),
-            load_classifier(classifier, device),
-            settings.margin * gap,
-            fold,
-            seed,
-            device,
-            settings,
-            output / "history.csv",
-            checkpoint,
-        )
+        run = Run(fabric, seed, output / "history.csv", checkpoint)
+        simulator = fit_simulator(CohortStore(cohort), network, settings.margin * gap, fold, settings, run)
         save_simulator(simulator, output, width=settings.width, experts=settings.experts)

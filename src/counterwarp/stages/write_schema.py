@@ -32,6 +32,7 @@ def _group(settings: type) -> dict[str, Any]:
         "description": (settings.__doc__ or "").splitlines()[0],
         "properties": {
             f.name: {"type": JSON_TYPES[hints[f.name]], "default": f.default, "description": f.metadata["help"]}
+            | ({"enum": list(f.metadata["choices"])} if "choices" in f.metadata else {})
             for f in fields(settings)
         },
     }

@@ -94,20 +94,24 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Is it time to save: the last one is old, or the process was told to stop?"""
-        return self.path is not None and (self._stop or time.monotonic() - self._written > SECONDS_BETWEEN)
+        """Is it time to save, because the last one is old?"""
+        return self.path is not None and time.monotonic() - self._written > SECONDS_BETWEEN
 
-    def exit_if_stopped(self) -> None:
-        """End the process if SIGTERM has come; call it after saving.
+    @property
+    def stopped(self) -> bool:
+        """Has SIGTERM come?"""
+        return self._stop
+
+    def leave(self, first: bool) -> None:
+        """End the process because one of the training's processes was stopped; call it after saving.
 
         Raises
         ------
         SystemExit
-            With the code that Nextflow's profiles retry.
+            Of the first process, with the code that Nextflow's profiles retry.
         """
-        if self._stop:
-            log.warning("stopped by SIGTERM; the next attempt continues from here")
-            raise SystemExit(STOPPED)
+        log.warning("stopped by SIGTERM; the next attempt continues from here")
+        raise SystemExit(STOPPED if first else 0)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

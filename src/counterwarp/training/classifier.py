@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.classifier import Classifier
-from counterwarp.training.augmentation import augment
-from counterwarp.training.checkpoint import Checkpoint
+from counterwarp.networks.parallel import mean_over_processes
+from counterwarp.training.augmentation import Draws, augment, mirror
 from counterwarp.training.data import batches, mean_image, split_validation, training_batches
-from counterwarp.training.loop import Schedule, fit, make_fabric
+from counterwarp.training.loop import Batch, Run, Schedule, fit
+
+PREDICTED_AT_ONCE = 8  # scans
 
 
 def fit_classifier(
-    store: CohortStore, fold: int, seed: int, device: str, settings: ClassifierSettings, history: Path,
-    checkpoint: Checkpoint,
-) -> tuple[Classifier, pd.DataFrame]:  # fmt: skip
+    store: CohortStore, fold: int, settings: ClassifierSettings, run: Run
+) -> tuple[Classifier, pd.DataFrame]:
     """Train on every fold but one.
 
     Returns
@@ -34,25 +34,41 @@ def fit_classifier(
         probability. ``test`` is the held-out fold; ``validation`` was not trained on either.
     """
     held_in = store.positions(fold, held_out=False)
-    training, validation = split_validation(store, held_in, settings.validation_share, seed)
-    fabric = make_fabric(device, seed)
+    training, validation = split_validation(store, held_in, settings.validation_share, run.seed)
     classifier = Classifier(mean_image(store, training), settings.width, settings.dropout)
-    loader = training_batches(store, training, settings.batch_size, seed)
+    loader, epoch = training_batches(store, training, settings, run.seed, run.fabric)
     weight = case_weight(store, training)
 
-    def step(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    def step(network: nn.Module, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         images, is_case = batch
-        images = augment(images, store.grid.spacing, settings.shift, settings.warp, settings.noise, generator)
+        images = mirror(images, settings.mirror, draws)
+        images = augment(images, store.grid.spacing, settings.shift, settings.warp, settings.noise, draws)
         target = is_case + settings.label_smoothing * (0.5 - is_case)
         return {"total": F.binary_cross_entropy_with_logits(network(images), target, pos_weight=weight)}
 
-    steps = settings.epochs * loader.batch_sampler.steps_per_epoch  # type: ignore[union-attr]
-    schedule = Schedule(steps, settings.learning_rate, settings.weight_decay, settings.average_from)
-    trained = fit(fabric, classifier, loader, step, schedule, seed, history, checkpoint)
+    def validate(network: nn.Module) -> float:
+        return validation_loss(store, network, validation, run.fabric)
+
+    schedule = Schedule(settings.epochs * epoch, epoch, settings.average_from, settings.patience)
+    trained = fit(run, classifier, loader, step, schedule, settings, validate if settings.patience else None)
     split = pd.Series("test", index=range(len(store.index)))
     split.iloc[training] = "train"
     split.iloc[validation] = "validation"
-    return trained, predict(store, trained, fold, split, device)
+    return trained, predict(store, trained, fold, split, run.fabric.device)
+
+
+@torch.no_grad()
+def validation_loss(store: CohortStore, network: nn.Module, positions: np.ndarray, fabric: Fabric) -> float:
+    """Cross-entropy of the scans at some positions, both groups of equal weight; the processes share the scans."""
+    weight = case_weight(store, positions)
+    weights = torch.where(torch.from_numpy(store.index["is_case"].to_numpy()[positions] == 1), weight, 1.0)
+    total = torch.zeros((), device=fabric.device)
+    for images, is_case in batches(store, positions[fabric.global_rank :: fabric.world_size], PREDICTED_AT_ONCE):
+        loss = F.binary_cross_entropy_with_logits(
+            network(images.to(fabric.device)).float(), is_case.to(fabric.device), pos_weight=weight, reduction="sum"
+        )
+        total += loss
+    return float(mean_over_processes(total) * fabric.world_size / weights.sum())
 
 
 def case_weight(store: CohortStore, positions: np.ndarray) -> Tensor:
@@ -62,9 +78,11 @@ def case_weight(store: CohortStore, positions: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def predict(store: CohortStore, classifier: nn.Module, fold: int, split: pd.Series, device: str) -> pd.DataFrame:
+def predict(
+    store: CohortStore, classifier: nn.Module, fold: int, split: pd.Series, device: torch.device
+) -> pd.DataFrame:
     """Logits and probabilities of every scan of the cohort, one row per scan, with its ``split``."""
-    loader = batches(store, np.arange(len(store.index)), size=8)
+    loader = batches(store, np.arange(len(store.index)), PREDICTED_AT_ONCE)
     logits = torch.cat([classifier(images.to(device)).float().cpu() for images, _ in loader])
     table = store.index[["scan_id", "participant_id", "is_case"]].copy()
     table.insert(2, "fold", fold)

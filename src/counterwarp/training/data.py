@@ -7,12 +7,14 @@ from itertools import count
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.errors import InputError
+from counterwarp.core.settings import TrainingSettings
 
 
 class CohortImages(Dataset):
@@ -36,11 +38,13 @@ class ShuffledBatches(Sampler):
     """Positions of every training step's batch, epoch after epoch without end; an epoch's last incomplete batch is
     dropped. A batch follows from seed and step alone, so that a training can start at any step.
 
-    ``start`` is the step to begin with.
+    ``start`` is the step to begin with. Of ``shares`` processes each takes its own equal share of every batch, the
+    ``share``-th from 0.
     """
 
-    def __init__(self, scans: int, size: int, seed: int):
+    def __init__(self, scans: int, size: int, seed: int, share: int = 0, shares: int = 1):
         self.scans, self.size, self.seed, self.start = scans, min(size, scans), seed, 0
+        self.rows = slice(share * self.size // shares, (share + 1) * self.size // shares)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -52,12 +56,26 @@ class ShuffledBatches(Sampler):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.scans).tolist()
             first = self.start - epoch * self.steps_per_epoch if epoch == self.start // self.steps_per_epoch else 0
             for step in range(first, self.steps_per_epoch):
-                yield order[step * self.size : (step + 1) * self.size]
+                yield order[step * self.size : (step + 1) * self.size][self.rows]
 
 
-def training_batches(store: CohortStore, positions: np.ndarray, size: int, seed: int) -> DataLoader:
-    """Shuffled batches of scans without end; see ``ShuffledBatches``."""
-    return DataLoader(CohortImages(store, positions), batch_sampler=ShuffledBatches(len(positions), size, seed))
+def training_batches(
+    store: CohortStore, positions: np.ndarray, settings: TrainingSettings, seed: int, fabric: Fabric
+) -> tuple[DataLoader, int]:
+    """This process's share of shuffled batches of scans, without end (see ``ShuffledBatches``); steps per epoch.
+
+    Raises
+    ------
+    InputError
+        If a batch cannot be divided evenly among processes and parts.
+    """
+    sampler = ShuffledBatches(len(positions), settings.batch_size, seed, fabric.global_rank, fabric.world_size)
+    if sampler.size % (fabric.world_size * settings.accumulation):
+        raise InputError(
+            f"a step's {sampler.size} scans (--batch-size, or all of the training scans) cannot be divided evenly "
+            f"among {fabric.world_size} processes x {settings.accumulation} parts (--accumulation). Change one of them."
+        )
+    return DataLoader(CohortImages(store, positions), batch_sampler=sampler), sampler.steps_per_epoch
 
 
 def batches(store: CohortStore, positions: np.ndarray, size: int) -> DataLoader:

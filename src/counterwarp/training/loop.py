@@ -2,139 +2,181 @@
 
 from __future__ import annotations
 
-import logging
-import resource
-import time
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from counterwarp.core.settings import TrainingSettings
+from counterwarp.training.augmentation import Draws
 from counterwarp.training.checkpoint import Checkpoint
+from counterwarp.training.launch import first_process_only
+from counterwarp.training.progress import TrainingProgress
 
-log = logging.getLogger(__name__)
-LOG_LINES = 20
 SEED_STRIDE = 1_000_003  # more than a training has steps
 Network = TypeVar("Network", bound=nn.Module)
+Batch = tuple[Tensor, Tensor]
+Step = Callable[[nn.Module, Batch, Draws], dict[str, Tensor]]
+Validate = Callable[[nn.Module], float]
 
 
-def make_fabric(device: str, seed: int) -> Fabric:
-    """One process on CPU (float32) or one GPU (bfloat16 where it is safe), every generator seeded."""
-    torch.use_deterministic_algorithms(True, warn_only=device == "cuda")
-    precision: Any = "bf16-mixed" if device == "cuda" else "32-true"
-    fabric = Fabric(accelerator="cuda" if device == "cuda" else "cpu", devices=1, precision=precision)
-    fabric.seed_everything(seed, verbose=False)
-    return fabric
+@dataclass(frozen=True)
+class Run:
+    """One training: where it computes, from which seed, its table of losses (CSV) and from where it goes on."""
+
+    fabric: Fabric
+    seed: int
+    history: Path
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train.
+    """How long to train.
 
-    ``steps``: optimiser steps; ``learning_rate``: peak of the one-cycle schedule; ``weight_decay``: of AdamW;
-    ``average_from``: share of the steps after which weights are averaged, 1: the last weights are returned.
+    ``steps``: optimiser steps, of which an epoch has ``epoch``; ``average_from``: share of the steps after which
+    weights are averaged, 1: never; ``patience``: epochs without a lower validation loss that end the training, 0: none.
     """
 
     steps: int
-    learning_rate: float
-    weight_decay: float
+    epoch: int
     average_from: float = 1.0
-
-
-Step = Callable[[nn.Module, Any, torch.Generator], dict[str, Tensor]]
+    patience: int = 0
 
 
 def fit(
-    fabric: Fabric, network: Network, loader: DataLoader, step: Step, schedule: Schedule, seed: int, history: Path,
-    checkpoint: Checkpoint,
+    run: Run, network: Network, loader: DataLoader, step: Step, schedule: Schedule, settings: TrainingSettings,
+    validate: Validate | None = None,
 ) -> Network:  # fmt: skip
-    """Train a network with AdamW, a one-cycle learning rate and gradients clipped to norm 1.
+    """Train a network with AdamW and a one-cycle learning rate; the first process returns, the others end.
 
     Everything random in a step follows from the seed and the step's number: a training that was stopped and continues
-    from its checkpoint ends with the same weights (bitwise on CPU) as one that was not.
+    from its checkpoint ends with the same weights (bitwise on CPU) as one that was not. A step's scans do not depend
+    on the number of processes either.
 
     Parameters
     ----------
     loader : DataLoader
         Of ``ShuffledBatches``.
-    step : function of (network, batch, random generator on CPU)
-        Named losses; ``total`` is minimised, all are written to ``history`` (CSV, one row per step).
+    step : function of (network, batch, draws)
+        Named losses; ``total`` is minimised, all are written to the history, a row per step.
+    validate : function of a network in evaluation mode, optional
+        The validation loss, equal in all processes; asked after every epoch, for ``schedule.patience``.
 
     Returns
     -------
-    The trained (or averaged) network, unwrapped, on its device, in evaluation mode.
+    The trained, averaged or best network, unwrapped, on its device, in evaluation mode.
     """
-    training = _Training(fabric, network, schedule, checkpoint)
+    training = _Training(run, network, step, schedule, settings)
     loader.batch_sampler.start = len(training.rows)  # type: ignore[union-attr]
-    data = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-    training.model.train()
-    with checkpoint.listening():
+    data = run.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    first = run.fabric.is_global_zero
+    with (
+        run.checkpoint.listening(),
+        TrainingProgress(run.history if first else None, schedule.steps, training.rows) as progress,
+    ):
         for number, batch in zip(range(len(training.rows), schedule.steps), data, strict=False):
-            torch.manual_seed(seed * SEED_STRIDE + number)  # dropout
-            generator = torch.Generator().manual_seed(seed * SEED_STRIDE + number)
-            training.update(step(training.model, batch, generator), len(batch[0]))
-            if checkpoint.due:
-                checkpoint.save(training.state())
-                checkpoint.exit_if_stopped()
-    pd.DataFrame(training.rows).rename_axis("step").to_csv(history, float_format="%.6g")
-    checkpoint.remove()
-    return (cast(Network, training.averaged.module) if schedule.average_from < 1 else network).eval()
+            if training.waited_too_long():
+                break
+            stopped = training.update(number, batch)
+            if validate is not None and (number + 1) % schedule.epoch == 0:
+                training.judge(validate)
+            progress.update(len(batch[0]) * run.fabric.world_size)
+            if (stopped or run.checkpoint.due) and first:
+                run.checkpoint.save(training.state())
+            if stopped:
+                run.checkpoint.leave(first)
+    first_process_only(run.fabric)
+    run.checkpoint.remove()
+    return training.result()
 
 
 class _Training:
-    """What changes from step to step: weights, optimiser, schedule, average and the history's rows."""
+    """What changes from step to step: weights, optimiser, schedule, average, best weights and the history's rows."""
 
-    def __init__(self, fabric: Fabric, network: nn.Module, schedule: Schedule, checkpoint: Checkpoint):
-        self.fabric, self.network, self.schedule = fabric, network, schedule
+    def __init__(self, run: Run, network: nn.Module, step: Step, schedule: Schedule, settings: TrainingSettings):
+        self.run, self.network, self.step, self.schedule, self.settings = run, network, step, schedule, settings
         optimizer = torch.optim.AdamW(
-            network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.model, self.optimizer = fabric.setup(network, optimizer)
+        self.model, self.optimizer = run.fabric.setup(network, optimizer)
         self.rate = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, schedule.learning_rate, total_steps=schedule.steps
+            self.optimizer, settings.learning_rate, total_steps=schedule.steps
         )
-        self.averaged = torch.optim.swa_utils.AveragedModel(network, use_buffers=True)
+        moving = get_ema_multi_avg_fn(settings.ema_decay) if settings.ema_decay else None
+        self.average_from = 0 if moving else schedule.average_from * schedule.steps
+        self.averaged = AveragedModel(network, multi_avg_fn=moving, use_buffers=True)
         self.rows: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {}
         self._parts = {
-            "network": network, "optimizer": self.optimizer, "rate": self.rate, "averaged": self.averaged
+            "network": network, "optimizer": self.optimizer, "rate": self.rate, "averaged": self.averaged,
+            "precision": run.fabric.strategy.precision,
         }  # fmt: skip
-        state = checkpoint.load()
+        state = run.checkpoint.load()
         if state is not None:
-            self.rows = state["rows"]
+            self.rows, self.best = state["rows"], state["best"]
             for name, part in self._parts.items():
                 part.load_state_dict(state[name])
-        self._begin, self._scans = time.monotonic(), 0
+        self.model.train()
 
     def state(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""
-        return {"rows": self.rows, **{name: part.state_dict() for name, part in self._parts.items()}}
+        parts = {name: part.state_dict() for name, part in self._parts.items()}
+        return {"rows": self.rows, "best": self.best, **parts}
 
-    def update(self, losses: dict[str, Tensor], scans: int) -> None:
-        """One optimiser step on the gradient of ``total``."""
+    def update(self, number: int, batch: Batch) -> bool:
+        """One optimiser step on the gradient of ``total``; was any process told to stop?"""
+        fabric, parts = self.run.fabric, self.settings.accumulation
+        seed, here = self.run.seed * SEED_STRIDE + number, len(batch[0])
+        torch.manual_seed(seed)  # dropout
         self.optimizer.zero_grad()
-        self.fabric.backward(losses["total"])
-        self.fabric.clip_gradients(self.model, self.optimizer, max_norm=1.0)
+        values = []
+        for part, pieces in enumerate(zip(*(tensor.chunk(parts) for tensor in batch), strict=True)):
+            begin = fabric.global_rank * here + part * (here // parts)
+            draws = Draws(seed, here * fabric.world_size, slice(begin, begin + here // parts))
+            with fabric.no_backward_sync(self.model, enabled=part < parts - 1):
+                losses = self.step(self.model, pieces, draws)
+                fabric.backward(losses["total"] / parts)
+            values.append(torch.stack([value.detach() for value in losses.values()]))
+        if self.settings.clip:
+            fabric.clip_gradients(self.model, self.optimizer, max_norm=self.settings.clip)
         self.optimizer.step()
         self.rate.step()
-        if len(self.rows) >= self.schedule.average_from * self.schedule.steps:
+        if number >= self.average_from:
             self.averaged.update_parameters(self.network)
-        self.rows.append({name: float(value.detach()) for name, value in losses.items()})
-        self._scans += scans
-        done, steps = len(self.rows), self.schedule.steps
-        if done == steps or (done - 1) % max(1, steps // LOG_LINES) == 0:
-            self._log(done, steps, scans)
+        told = values[0].new_tensor([self.run.checkpoint.stopped])
+        everywhere = fabric.all_reduce(torch.cat([torch.stack(values).mean(0), told]), reduce_op="mean")
+        *means, stopped = cast(Tensor, everywhere).tolist()
+        self.rows.append(dict(zip(losses, means, strict=True)))
+        return stopped > 0
 
-    def _log(self, done: int, steps: int, scans: int) -> None:
-        """One line: losses, speed, time to go, peak memory."""
-        speed = self._scans / max(time.monotonic() - self._begin, 1e-9)
-        losses = "  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items())
-        left = timedelta(seconds=round((steps - done) * scans / speed))
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-        log.info("step %d/%d  %s  %.1f scans/s  %s left  peak %.1f GiB", done, steps, losses, speed, left, memory)
+    def judge(self, validate: Validate) -> None:
+        """Keep the weights if no epoch before had a validation loss as low."""
+        network = self._candidate().eval()
+        self.rows[-1]["validation"] = loss = validate(network)
+        network.train()
+        if loss < self.best.get("loss", torch.inf):
+            weights = copy.deepcopy(network.state_dict())
+            self.best = {"loss": loss, "step": len(self.rows), "weights": weights}
+
+    def waited_too_long(self) -> bool:
+        """Has the validation loss been no lower than its best for the epochs of patience?"""
+        wait = self.schedule.patience * self.schedule.epoch
+        return bool(wait and self.best and len(self.rows) - self.best["step"] >= wait)
+
+    def _candidate(self) -> nn.Module:
+        """The network that would be the result if training ended now."""
+        return self.averaged.module if self.averaged.n_averaged else self.network
+
+    def result(self) -> Any:
+        network = self._candidate()
+        if self.best:
+            network.load_state_dict(self.best["weights"])
+        return network.eval()

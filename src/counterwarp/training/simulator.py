@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +10,12 @@ from torch.nn import functional as F
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import SimulatorSettings
+from counterwarp.networks.parallel import batch_variance
 from counterwarp.networks.simulator import CONDITIONS, Simulator
 from counterwarp.networks.warps import displacement_gradient, exponentiate, resample, upsample
-from counterwarp.training.augmentation import augment
-from counterwarp.training.checkpoint import Checkpoint
+from counterwarp.training.augmentation import Draws, augment
 from counterwarp.training.data import training_batches
-from counterwarp.training.loop import Schedule, fit, make_fabric
+from counterwarp.training.loop import Batch, Run, Schedule, fit
 
 
 def simulate(
@@ -58,7 +57,7 @@ def simulator_losses(
         "hinge": F.relu(margin - moved).mean() / margin,
         "smoothness": displacement_gradient(velocity, [2 * s for s in spacing]).square().sum((1, 2)).mean(),
         "magnitude": velocity.square().sum(1).mean(),
-        "cycle": F.mse_loss(returned, images) / images.var(),
+        "cycle": F.mse_loss(returned, images) / batch_variance(images),
     }
     losses["total"] = (
         losses["hinge"]
@@ -71,25 +70,17 @@ def simulator_losses(
 
 
 def fit_simulator(
-    store: CohortStore,
-    classifier: nn.Module,
-    margin: float,
-    fold: int,
-    seed: int,
-    device: str,
-    settings: SimulatorSettings,
-    history: Path,
-    checkpoint: Checkpoint,
+    store: CohortStore, classifier: nn.Module, margin: float, fold: int, settings: SimulatorSettings, run: Run
 ) -> Simulator:
     """Train on the scans outside a fold against a frozen classifier; ``margin`` is in logits."""
-    fabric = make_fabric(device, seed)
-    loader = training_batches(store, store.positions(fold, held_out=False), settings.batch_size, seed)
+    positions = store.positions(fold, held_out=False)
+    loader, epoch = training_batches(store, positions, settings, run.seed, run.fabric)
     spacing = store.grid.spacing
+    classifier.to(run.fabric.device)
     simulator = Simulator(len(spacing), settings.width, settings.experts)
 
-    def step(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        images = augment(batch[0], spacing, settings.shift, settings.warp, settings.noise, generator)
+    def step(network: nn.Module, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        images = augment(batch[0], spacing, settings.shift, settings.warp, settings.noise, draws)
         return simulator_losses(network, classifier, images, spacing, margin, settings)
 
-    schedule = Schedule(settings.steps, settings.learning_rate, settings.weight_decay)
-    return fit(fabric, simulator, loader, step, schedule, seed, history, checkpoint)
+    return fit(run, simulator, loader, step, Schedule(settings.steps, epoch), settings)

@@ -1,0 +1,103 @@
+"""Export of maps: files are written beside the computation, and what goes wrong there is not lost."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from packed import write_packed_cohort
+
+from counterwarp.cohort.store import CohortStore
+from counterwarp.core import images, layout
+from counterwarp.core.files import BackgroundWriter
+from counterwarp.core.settings import JacobianSettings
+from counterwarp.explain.jacobians import dose_path, explain
+from counterwarp.networks.classifier import Classifier, save_classifier
+from counterwarp.networks.simulator import Simulator, save_simulator
+from counterwarp.networks.warps import exponentiate, resample, upsample
+from counterwarp.stages.map_jacobians import map_jacobians
+
+SPACING = (8.0, 8.0, 8.0)
+
+
+def fail(path):
+    raise OSError(f"{path}: disk full")
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_writers_error_reaches_the_caller(tmp_path, after):
+    written = []
+    with pytest.raises(OSError, match="disk full"), BackgroundWriter(threads=1) as write:
+        for number in range(after):
+            write(written.append, number)
+        write(fail, tmp_path)
+        for _ in range(100):
+            time.sleep(0.001)
+            write(written.append, None)
+    assert written[:after] == list(range(after))
+
+
+def test_a_caller_faster_than_the_disk_waits():
+    gate, started = threading.Event(), []
+    threading.Timer(0.2, gate.set).start()
+    with BackgroundWriter(threads=1, waiting=2) as write:
+        begin = time.monotonic()
+        for number in range(4):
+            write(lambda n: (started.append(n), gate.wait()), number)
+        assert time.monotonic() - begin > 0.1
+    assert started == [0, 1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def networks():
+    torch.manual_seed(0)
+    classifier, simulator = Classifier(torch.zeros(1, 1, 16, 16, 16), 4), Simulator(width=8)
+    torch.nn.init.normal_(simulator.output.weight, std=0.3)
+    return classifier.eval().requires_grad_(False), simulator.eval().requires_grad_(False)
+
+
+def test_the_dose_path_is_that_of_warps_of_a_smaller_velocity(networks):
+    classifier, simulator = networks
+    image = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
+    coarse = simulator(image, torch.tensor([1.0]))
+    velocity = upsample(coarse)
+    assert 1 < velocity.abs().max() < 16  # a warp worth the name: mm
+    warped = [resample(image, exponentiate(dose * velocity, SPACING), SPACING) for dose in torch.linspace(0, 1, 6)]
+    expected = torch.cat([classifier(one) for one in warped])
+    path = dose_path(classifier, image, velocity, warped[-1], SPACING, 5)
+    # ten times finer than the path's own range: both integrate the same flow, with other steps
+    torch.testing.assert_close(path, expected, atol=0.1 * float(expected.max() - expected.min()), rtol=0)
+    assert path[0] == expected[0]
+    torch.testing.assert_close(path[-1], expected[-1])
+    ends = dose_path(classifier, image, velocity, warped[-1], SPACING, 1)
+    torch.testing.assert_close(ends, expected[[0, -1]])
+    brain = torch.ones(16, 16, 16, dtype=torch.bool)
+    result = explain(classifier, image, coarse[0], "inject", SPACING, brain, 1.0, 5)
+    torch.testing.assert_close(result.simulated, warped[-1][0, 0])
+    assert result.logit_simulated == pytest.approx(float(expected[-1]), rel=1e-4)
+
+
+def test_a_chunk_has_the_files_of_its_scans(networks, tmp_path):
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()
+    write_packed_cohort(cohort, side=120.0)
+    for name in ("classifier", "simulator"):
+        (tmp_path / name).mkdir()
+    save_classifier(networks[0], tmp_path / "classifier", width=4)
+    save_simulator(networks[1], tmp_path / "simulator", width=8)
+    (tmp_path / "simulator" / "simulator.json").write_text(json.dumps({"margin": 1.0}))
+    out, settings = tmp_path / "maps", JacobianSettings(doses=2)
+    map_jacobians(cohort, tmp_path / "classifier", tmp_path / "simulator", 1, 0, "cpu", out, settings)
+    store = CohortStore(cohort)
+    scans = store.index["scan_id"][store.positions(1, held_out=True)]
+    assert len(list(out.glob("*.nii.gz"))) == 2 * 4 * len(scans)
+    table = pd.read_csv(out / "explanations_fold-1_chunk-0.csv")
+    assert sorted(set(table["scan_id"])) == sorted(scans)
+    assert pd.read_csv(out / "doses_fold-1_chunk-0.csv").groupby("scan_id").size().eq(6).all()
+    for scan in scans:
+        inject, _ = images.load(out / layout.log_jacobian(scan, "inject"))
+        assert np.isfinite(inject).all()
+        assert inject.std() > 0
