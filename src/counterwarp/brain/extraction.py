@@ -18,6 +18,7 @@ from counterwarp.core.settings import ExtractionSettings
 WORKING_RESOLUTION = 2.0  # mm
 CLIP = (1.0, 99.9)  # percentiles
 MARGIN = 10.0  # mm of air kept around the head
+OUTLINE = 0.12  # level of the smoothed tissue mask, 1.6 mm outside of its border: partial volume is brain as well
 BACKGROUND_SHARE = 0.1  # of a skull-stripped scan that must be 0
 
 
@@ -156,9 +157,9 @@ def _find_brain(
 
 
 def _on_scan(brain: sitk.Image, native: sitk.Image) -> sitk.Image:
-    """A mask of the working image on the scan's own grid, its staircase smoothed."""
+    """A mask of the working image on the scan's own grid, its staircase smoothed, its outline moved outwards."""
     smooth = sitk.SmoothingRecursiveGaussian(sitk.Cast(brain, sitk.sitkFloat32), 0.7 * WORKING_RESOLUTION)
-    return sitk.Resample(smooth, native, sitk.Transform(), sitk.sitkLinear, 0.0) > 0.5
+    return sitk.Resample(smooth, native, sitk.Transform(), sitk.sitkLinear, 0.0) > OUTLINE
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:
@@ -172,7 +173,7 @@ def refine_mask(work: sitk.Image, prior: sitk.Image, settings: ExtractionSetting
     """
     radius = round(settings.opening / WORKING_RESOLUTION)
     inside = prior > 0.5
-    near = sitk.BinaryDilate(inside, [2] * 3)
+    near = sitk.BinaryDilate(inside, [3] * 3)
     values = sitk.GetArrayViewFromImage(work)[sitk.GetArrayViewFromImage(inside) > 0]
     centres = np.percentile(values, [10, 50, 85])
     for _ in range(20):
@@ -180,10 +181,10 @@ def refine_mask(work: sitk.Image, prior: sitk.Image, settings: ExtractionSetting
         centres = np.array([values[nearest == k].mean() for k in range(3)])
     low, high = (centres[0] + centres[1]) / 2, centres[2] + 1.5 * (centres[2] - centres[1])
     tissue = (work > float(low)) & (work < float(high)) & near
-    core = _largest(sitk.BinaryErode(tissue & sitk.BinaryDilate(inside, [1] * 3), [radius] * 3))
+    core = _largest(sitk.BinaryErode(tissue & sitk.BinaryDilate(inside, [2] * 3), [radius] * 3))
     grown = sitk.BinaryDilate(core, [radius + 1] * 3) & tissue
-    brain = sitk.BinaryMorphologicalClosing(grown | sitk.BinaryErode(inside, [1] * 3), [3] * 3)
-    return sitk.BinaryFillhole(sitk.BinaryDilate(_largest(brain), [1] * 3))  # the border's partial volume is brain
+    brain = sitk.BinaryMorphologicalClosing(grown | sitk.BinaryErode(inside, [2] * 3), [4] * 3)
+    return sitk.BinaryFillhole(_largest(brain))
 
 
 def _largest(mask: sitk.Image) -> sitk.Image:
