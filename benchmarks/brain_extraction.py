@@ -1,6 +1,7 @@
 """Brain extraction against labels: overlap, CPU seconds and memory of every head.
 
     python benchmarks/brain_extraction.py ../shared/data/ixi --heads 8 --jobs 1 --output /tmp/extraction
+    ... --other brainextractor      another extractor on the same heads, called with the scan and its output file
 
 The folder holds ``T1w/{scan}_T1w.nii.gz`` and ``labels/{scan}_dseg.nii.gz`` on the same grid; the true brain is where
 the label is above 0, closed by 3 voxels and filled (sulci and ventricles are brain). Heads are taken at even
@@ -40,16 +41,33 @@ def true_brain(labels: Path) -> np.ndarray:
     return binary_fill_holes(closed)[tuple(slice(CLOSING + 1, -CLOSING - 1) for _ in range(3))]
 
 
-def run(*arguments: str) -> tuple[float, float]:
-    """Run a counterwarp command; (CPU seconds, peak GiB)."""
-    process = subprocess.Popen([COMMAND, *arguments])
+def run(*arguments: str, command: str = str(COMMAND)) -> tuple[float, float]:
+    """Run a command; (CPU seconds, peak GiB)."""
+    process = subprocess.Popen([command, *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"counterwarp {' '.join(arguments)} ended with status {os.waitstatus_to_exitcode(status)}")
+        raise SystemExit(f"{command} {' '.join(arguments)} ended with status {os.waitstatus_to_exitcode(status)}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
-def measure(scan: str, data: Path, templates: Path, output: Path) -> dict[str, float | str]:
+def overlap(found: np.ndarray, truth: np.ndarray) -> float:
+    """Dice."""
+    return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(X, Y, Z) bool: above 0."""
+    return np.asarray(nib.Nifti1Image.from_filename(str(path)).dataobj) > 0
+
+
+def measure_other(command: str, t1w: Path, truth: np.ndarray, output: Path) -> dict[str, float]:
+    """Another extractor's brain of the same head."""
+    brain = output / f"other_{t1w.name}"
+    cpu, _ = run(str(t1w), str(brain), command=command)
+    return {"other_dice": overlap(read_mask(brain), truth), "other_cpu_s": cpu}
+
+
+def measure(scan: str, data: Path, templates: Path, output: Path, other: str | None) -> dict[str, float | str]:
     """Extract and align one head; its row of the table."""
     common = ("--scan-id", scan, "--templates", str(templates))
     t1w = data / "T1w" / f"{scan}_T1w.nii.gz"
@@ -58,11 +76,11 @@ def measure(scan: str, data: Path, templates: Path, output: Path) -> dict[str, f
     align_cpu, align_gib = run(
         "align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(output), *common
     )
-    found = np.asarray(nib.Nifti1Image.from_filename(str(mask)).dataobj) > 0
+    found = read_mask(mask)
     truth = true_brain(data / "labels" / f"{scan}_dseg.nii.gz")
     record = json.loads((output / f"{scan}_desc-qc.json").read_text())
     return {
-        "dice": 2 * (found & truth).sum() / (found.sum() + truth.sum()),
+        "dice": overlap(found, truth),
         "too_much": (found & ~truth).sum() / truth.sum(),
         "missed": (truth & ~found).sum() / truth.sum(),
         "extract_cpu_s": extract_cpu,
@@ -70,6 +88,7 @@ def measure(scan: str, data: Path, templates: Path, output: Path) -> dict[str, f
         "peak_gib": max(extract_gib, align_gib),
         "status": record["status"],
         **record["metrics"],
+        **(measure_other(other, t1w, truth, output) if other else {}),
     }
 
 
@@ -80,15 +99,18 @@ def cell(value: float | str) -> str:
 
 def print_summary(rows: list[dict], console: Console) -> None:
     """Table of the heads, worst first, then median, minimum and the shares of the verdicts."""
-    table = Table("scan", *COLUMNS)
+    columns = [*COLUMNS, *(column for column in rows[0] if column.startswith("other_"))]
+    table = Table("scan", *columns)
     for row in sorted(rows, key=lambda row: row["dice"]):
-        table.add_row(row["scan"], *(cell(row[column]) for column in COLUMNS))
+        table.add_row(row["scan"], *(cell(row[column]) for column in columns))
     console.print(table)
     dice = [row["dice"] for row in rows]
     cpu = [row["extract_cpu_s"] + row["align_cpu_s"] for row in rows]
     console.print(f"{len(rows)} heads: Dice median {statistics.median(dice):.4f}, minimum {min(dice):.4f}")
     console.print(f"CPU s median {statistics.median(cpu):.1f}, most {max(cpu):.1f}")
     console.print(f"peak GiB {max(row['peak_gib'] for row in rows):.2f}")
+    for column in columns[len(COLUMNS) :]:
+        console.print(f"{column}: median {statistics.median(row[column] for row in rows):.4f}")
     for status in ("PASS", "REVIEW", "FAIL"):
         console.print(f"{status}: {statistics.mean(row['status'] == status for row in rows):.1%}")
     missed = [row["scan"] for row in rows if row["dice"] < POOR and row["status"] == "PASS"]
@@ -100,8 +122,9 @@ def print_summary(rows: list[dict], console: Console) -> None:
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--heads", type=int, help="How many heads [all].")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Heads at a time.")
+@click.option("--other", help="Command of another extractor.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def brain_extraction(data: Path, heads: int | None, jobs: int, output: Path) -> None:
+def brain_extraction(data: Path, heads: int | None, jobs: int, other: str | None, output: Path) -> None:
     """Print the table and write it, with the quality metrics, to OUTPUT/brain_extraction.csv."""
     templates = output / "templates"
     if not (templates / "templates.json").exists():
@@ -109,7 +132,7 @@ def brain_extraction(data: Path, heads: int | None, jobs: int, output: Path) -> 
     scans = sorted(path.name.removesuffix("_T1w.nii.gz") for path in (data / "T1w").glob("*_T1w.nii.gz"))
     chosen = [scans[i] for i in np.unique(np.linspace(0, len(scans) - 1, heads or len(scans)).round().astype(int))]
     with ThreadPoolExecutor(jobs) as pool:
-        measured = pool.map(lambda scan: measure(scan, data, templates, output), chosen)
+        measured = pool.map(lambda scan: measure(scan, data, templates, output, other), chosen)
         rows = [{"scan": scan, **row} for scan, row in zip(chosen, measured, strict=True)]
     print_summary(rows, Console())
     with (output / "brain_extraction.csv").open("w", newline="") as file:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 GPUS = 2
@@ -82,11 +82,10 @@ class Cluster:
         self.environment = {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def __enter__(self):
-        try:
+        with ExitStack() as started:
+            started.callback(self.__exit__)  # a start that fails half-way leaves no process
             self._start()
-        except BaseException:
-            self.__exit__()
-            raise
+            started.pop_all()
         return self
 
     def __exit__(self, *_):

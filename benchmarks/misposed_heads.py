@@ -1,0 +1,204 @@
+"""One labelled head, turned, moved, resized, darkened and cut in known ways: are its brain and its affine found again?
+
+    python benchmarks/misposed_heads.py T1W LABELS --output /tmp/misposed
+
+The true brain is made as in ``brain_extraction.py`` and carried along. The affine of every variant must be the known
+change after the affine of the unchanged head: the root mean square distance over the brain is printed in mm.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import nibabel as nib
+import numpy as np
+from brain_extraction import overlap, read_mask, run, true_brain
+from nibabel.orientations import axcodes2ornt
+from nilearn.image import resample_img
+from rich.console import Console
+from rich.table import Table
+from scipy.spatial.transform import Rotation
+
+from counterwarp.core import layout
+from counterwarp.core.geometry import apply_affine, read_itk_affine
+
+DARKEST = 0.6  # bias field: from 1 to this share of the intensity
+NOISE = 0.03  # of the brightest tissue
+
+
+@dataclass(frozen=True)
+class Head:
+    """A T1w, its true brain, and the change (4, 4) from the unchanged head's points to this one's, RAS+ mm."""
+
+    t1w: nib.Nifti1Image
+    brain: nib.Nifti1Image
+    change: np.ndarray
+
+
+Change = Callable[[Head], Head]
+
+
+def moved(rotation: tuple[float, float, float], shift: tuple[float, float, float], scale: float) -> Change:
+    """Turn (degrees about x, y, z through the brain's centre), resize and shift (mm), by the header alone."""
+
+    def apply(head: Head) -> Head:
+        voxels = np.argwhere(np.asarray(head.brain.dataobj) > 0)
+        centre = apply_affine(head.brain.affine, voxels).mean(0)
+        change = np.eye(4)
+        change[:3, :3] = scale * Rotation.from_euler("xyz", rotation, degrees=True).as_matrix()
+        change[:3, 3] = centre + shift - change[:3, :3] @ centre
+        images = (nib.Nifti1Image(np.asarray(i.dataobj), change @ i.affine) for i in (head.t1w, head.brain))
+        return upright_grid(Head(*images, change @ head.change))
+
+    return apply
+
+
+def upright_grid(head: Head) -> Head:
+    """Resample to axes along the world's, as if the scanner had not known of the turn."""
+    spacing = np.linalg.norm(head.t1w.affine[:3, :3], axis=0)
+    return resampled(head, np.full(3, spacing.min()))
+
+
+def resampled(head: Head, voxel: np.ndarray) -> Head:
+    """On an axis-aligned grid of a given voxel (mm) around all of the head."""
+    t1w = resample_img(head.t1w, np.diag(voxel), interpolation="continuous", force_resample=True)
+    on_grid = {"target_affine": t1w.affine, "target_shape": t1w.shape, "force_resample": True}
+    data = np.maximum(np.asarray(t1w.dataobj, np.float32), 0)
+    return replace(
+        head, t1w=nib.Nifti1Image(data, t1w.affine), brain=resample_img(head.brain, interpolation="nearest", **on_grid)
+    )
+
+
+def thick_slices(head: Head) -> Head:
+    """1 x 1 x 3 mm."""
+    return resampled(head, np.array([1.0, 1.0, 3.0]))
+
+
+def with_intensity(change: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> Change:
+    """Change the T1w's intensities alone."""
+
+    def apply(head: Head) -> Head:
+        data = change(np.asarray(head.t1w.dataobj, np.float32), np.random.default_rng(0))
+        return replace(head, t1w=nib.Nifti1Image(np.maximum(data, 0).astype(np.float32), head.t1w.affine))
+
+    return apply
+
+
+def biased(data: np.ndarray, _: np.random.Generator) -> np.ndarray:
+    """A smooth field over the longest axis and across it."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in data.shape), indexing="ij")
+    return data * (1 - (1 - DARKEST) * (0.5 + 0.25 * axes[0] + 0.25 * axes[1] * axes[2]))
+
+
+def noisy(data: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Rician noise."""
+    sigma = NOISE * np.percentile(data, 99)
+    return np.hypot(data + sigma * random.standard_normal(data.shape), sigma * random.standard_normal(data.shape))
+
+
+def without_neck(head: Head) -> Head:
+    """Cut just below the brain."""
+    inside = np.asarray(nib.as_closest_canonical(head.brain).dataobj) > 0
+    bottom = max(int(np.flatnonzero(inside.any((0, 1)))[0]) - 2, 0)
+    t1w, brain = (nib.as_closest_canonical(i).slicer[:, :, bottom:] for i in (head.t1w, head.brain))
+    return replace(head, t1w=t1w, brain=brain)
+
+
+def large_field_of_view(head: Head) -> Head:
+    """Air to 300 mm along every axis."""
+
+    def padded(image: nib.Nifti1Image) -> nib.Nifti1Image:
+        voxel = np.linalg.norm(image.affine[:3, :3], axis=0)
+        more = np.maximum(np.ceil(300 / voxel).astype(int) - image.shape, 0)
+        before = more // 2
+        data = np.pad(np.asarray(image.dataobj), list(zip(before, more - before, strict=True)))
+        affine = image.affine.copy()
+        affine[:3, 3] -= affine[:3, :3] @ before
+        return nib.Nifti1Image(data, affine)
+
+    return replace(head, t1w=padded(head.t1w), brain=padded(head.brain))
+
+
+def reoriented(codes: str) -> Change:
+    """The same voxels stored along other axes."""
+
+    def apply(head: Head) -> Head:
+        def turned(image: nib.Nifti1Image) -> nib.Nifti1Image:
+            start = nib.io_orientation(image.affine)
+            return image.as_reoriented(nib.orientations.ornt_transform(start, axcodes2ornt(codes)))
+
+        return replace(head, t1w=turned(head.t1w), brain=turned(head.brain))
+
+    return apply
+
+
+def changes(orientations: int) -> dict[str, Change]:
+    """Name -> what is done to the head; some of the 48 orientations, at even distances."""
+    still, there = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+    named: dict[str, Change] = {"unchanged": lambda head: head}
+    for axis, name in enumerate(("pitch", "roll", "yaw")):
+        for degrees in (-30.0, 30.0):
+            named[f"{name} {degrees:+.0f} degrees"] = moved(tuple(np.eye(3)[axis] * degrees), there, 1.0)
+    named["shift 40 mm each way"] = moved(still, (40.0, -40.0, 40.0), 1.0)
+    for scale in (0.85, 1.15):
+        named[f"scale {scale}"] = moved(still, there, scale)
+    named |= {
+        "bias 40 %": with_intensity(biased), "noise 3 %": with_intensity(noisy), "1 x 1 x 3 mm": thick_slices,
+        "no neck": without_neck, "300 mm field of view": large_field_of_view,
+    }  # fmt: skip
+    signs = ["".join(pair) for pair in itertools.product("LR", "AP", "IS")]
+    codes = ["".join(order) for letters in signs for order in itertools.permutations(letters)]
+    for number in np.linspace(0, len(codes) - 1, orientations).round().astype(int):
+        named[codes[number]] = reoriented(codes[number])
+    return named
+
+
+def measure(name: str, head: Head, templates: Path, folder: Path) -> tuple[float, str, np.ndarray]:
+    """Dice, verdict and affine (MNI152 to scan points, RAS+ mm) of one head."""
+    scan = f"sub-{''.join(c for c in name if c.isalnum())}"
+    folder.mkdir(parents=True, exist_ok=True)
+    nib.save(head.t1w, folder / f"{scan}_T1w.nii.gz")
+    common = ("--scan-id", scan, "--templates", str(templates))
+    run("extract-brain", str(folder / f"{scan}_T1w.nii.gz"), str(folder), *common)
+    native, mask = folder / layout.native_t1w(scan), folder / layout.native_mask(scan)
+    run("align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(folder), *common)
+    dice = overlap(read_mask(mask), np.asarray(head.brain.dataobj) > 0)
+    status = json.loads((folder / layout.quality_record(scan)).read_text())["status"]
+    return dice, status, read_itk_affine(folder / layout.affine(scan))
+
+
+@click.command()
+@click.argument("t1w", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("labels", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--orientations", type=int, default=6, show_default=True, help="How many of the 48 orientations.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def misposed_heads(t1w: Path, labels: Path, orientations: int, output: Path) -> None:
+    """Print Dice, affine error and verdict of every change, and write them to OUTPUT/misposed_heads.json."""
+    templates = output / "templates"
+    if not (templates / "templates.json").exists():
+        run("prepare-templates", "--resolution", "4", "--output", str(templates))
+    scan = nib.Nifti1Image.from_filename(str(t1w))
+    brain = nib.Nifti1Image(true_brain(labels).astype(np.uint8), scan.affine)
+    original = Head(nib.Nifti1Image(np.asarray(scan.dataobj, np.float32), scan.affine), brain, np.eye(4))
+    template = nib.Nifti1Image.from_filename(str(templates / "MNI152_mask.nii.gz"))
+    points = apply_affine(template.affine, np.argwhere(np.asarray(template.dataobj) > 0)[::50])
+    table, rows, reference = Table("change", "Dice", "affine error, mm RMS", "verdict"), {}, np.eye(4)
+    for name, change in changes(orientations).items():
+        head = change(original)
+        dice, status, affine = measure(name, head, templates, output / "heads")
+        reference = affine if name == "unchanged" else reference
+        distance = apply_affine(head.change @ reference, points) - apply_affine(affine, points)
+        error = float(np.sqrt((distance**2).sum(1).mean()))
+        rows[name] = {"dice": float(dice), "affine_error_mm": error, "status": status}
+        table.add_row(name, f"{dice:.3f}", f"{error:.2f}", status)
+    Console().print(table)
+    (output / "misposed_heads.json").write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    misposed_heads()
