@@ -17,13 +17,13 @@ from pathlib import Path
 import click
 import nibabel as nib
 import numpy as np
-from brain_extraction import overlap, read_mask, run, true_brain
 from nibabel.orientations import axcodes2ornt
 from nilearn.image import resample_img
 from rich.console import Console
 from rich.table import Table
 from scipy.spatial.transform import Rotation
 
+from brain_extraction import overlap, read_mask, run, true_brain
 from counterwarp.core import layout
 from counterwarp.core.geometry import apply_affine, read_itk_affine
 
