@@ -46,7 +46,7 @@ def heads(tmp_path_factory):
     """Samplesheet of simulated whole heads."""
     folder = tmp_path_factory.mktemp("heads")
     settings = SimulationSettings(effect=1.3, variation=0.5)  # learned from two people
-    simulate_cohort(folder, PARTICIPANTS, 1, HEAD_RESOLUTION, None, settings)
+    simulate_cohort(folder, PARTICIPANTS, 1, HEAD_RESOLUTION, None, 2, settings)
     return folder / "cohort.csv"
 
 

@@ -23,7 +23,7 @@ TRUNCATED = "sub-broken"
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cohort")
-    simulate_cohort(folder, PARTICIPANTS, 1, RESOLUTION, None, SimulationSettings())
+    simulate_cohort(folder, PARTICIPANTS, 1, RESOLUTION, None, 2, SimulationSettings())
     _turn(folder / "T1w" / f"{OBLIQUE}_T1w.nii.gz")
     whole = (folder / "T1w" / "sub-002_T1w.nii.gz").read_bytes()
     (folder / "T1w" / "broken.nii.gz").write_bytes(whole[: len(whole) // 2])

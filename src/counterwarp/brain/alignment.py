@@ -13,7 +13,7 @@ from counterwarp.brain.registration import isotropic, multistart_affine, registe
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import Grid, ras_matrix, same_grid, to_itk
 
-WORKING_RESOLUTION = 2.0  # mm
+WORKING_RESOLUTION = 3.0  # mm, of the registration; the scan itself is resampled from its own grid
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from scipy.ndimage import binary_closing, binary_fill_holes
 from scipy.ndimage import label as connected_components
 
 from counterwarp.brain.registration import isotropic, multistart_affine, register
+from counterwarp.brain.tissue import tissue_centres
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import from_itk, same_grid, to_itk
 from counterwarp.core.settings import ExtractionSettings
@@ -175,11 +176,8 @@ def refine_mask(work: sitk.Image, prior: sitk.Image, settings: ExtractionSetting
     inside = prior > 0.5
     near = sitk.BinaryDilate(inside, [3] * 3)
     values = sitk.GetArrayViewFromImage(work)[sitk.GetArrayViewFromImage(inside) > 0]
-    centres = np.percentile(values, [10, 50, 85])
-    for _ in range(20):
-        nearest = np.abs(values[:, None] - centres).argmin(1)
-        centres = np.array([values[nearest == k].mean() for k in range(3)])
-    low, high = (centres[0] + centres[1]) / 2, centres[2] + 1.5 * (centres[2] - centres[1])
+    csf, grey, white = tissue_centres(values)
+    low, high = (csf + grey) / 2, white + 1.5 * (white - grey)
     tissue = (work > float(low)) & (work < float(high)) & near
     core = _largest(sitk.BinaryErode(tissue & sitk.BinaryDilate(inside, [2] * 3), [radius] * 3))
     grown = sitk.BinaryDilate(core, [radius + 1] * 3) & tissue

@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from counterwarp.brain.registration import isotropic
+from counterwarp.brain.tissue import contrast_to_noise
 from counterwarp.core.geometry import ras_matrix
 from counterwarp.core.settings import AlignmentSettings
 
@@ -33,6 +34,7 @@ def quality_metrics(
     template_dice : overlap of the aligned mask and the template's
     brain_volume_ml : of the mask on the scan's own grid
     edge_share : share of the mask's voxels that touch the border of the network grid
+    contrast_to_noise : of white and grey matter (see ``brain.tissue``)
     scale_0, scale_1, scale_2 : singular values of the affine; 0.9 is a brain 0.9 times the template's length
     """
     reference = isotropic(template, RESOLUTION)
@@ -48,6 +50,7 @@ def quality_metrics(
         "template_dice": float(2 * (here & there).sum() / (here.sum() + there.sum())),
         "brain_volume_ml": float(sitk.GetArrayViewFromImage(mask).sum() * np.prod(mask.GetSpacing()) / 1000),
         "edge_share": float(on_grid[faces].sum() / on_grid.sum()),
+        "contrast_to_noise": contrast_to_noise(sitk.GetArrayViewFromImage(scan)[here]),
         **{f"scale_{i}": float(scale) for i, scale in enumerate(scales)},
     }
 

