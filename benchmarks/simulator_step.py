@@ -29,6 +29,7 @@ from rich.table import Table
 from torch import nn
 from torch.nn import functional as F
 
+from common import ALLOCATOR
 from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.classifier import Classifier
 from counterwarp.networks.condconv import ConditionalConvolution
@@ -40,9 +41,6 @@ WIDTHS = (16, 32, 64, 16, 16)  # Liu et al. 2021
 SPACING = (2.0, 2.0, 2.0)
 MARGIN = 5.0
 VARIANTS = ("naive", "grouped", "default")
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": "8589934592", "MALLOC_TRIM_THRESHOLD_": "8589934592", "MALLOC_TOP_PAD_": "268435456"
-}  # fmt: skip
 
 
 class PerSampleConvolution(ConditionalConvolution):

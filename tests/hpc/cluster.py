@@ -53,6 +53,7 @@ NodeName=cpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={cpu_port}
 NodeName=gpu1 NodeHostname={host} NodeAddr=127.0.0.1 Port={gpu_port} Gres=gpu:fake:{gpus}
 PartitionName=short Nodes=cpu1 Default=YES MaxTime=1-0 DefaultTime=10 State=UP
 PartitionName=gpu Nodes=gpu1 MaxTime=1-0 DefaultTime=10 State=UP
+PartitionName=both Nodes=cpu1,gpu1 MaxTime=1-0 DefaultTime=10 State=UP
 """
 
 
@@ -132,7 +133,7 @@ class Cluster:
 
     def _wait_for_nodes(self):
         end = time.monotonic() + START_SECONDS
-        while self._run("sinfo", "-h", "-N", "-o", "%t").split() != ["idle", "idle"]:
+        while set(self._run("sinfo", "-h", "-N", "-o", "%t").split()) != {"idle"}:
             assert time.monotonic() < end, f"the nodes did not come up, see {self.folder}/log"
             time.sleep(0.5)
 
