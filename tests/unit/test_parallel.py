@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import pandas as pd
 import pytest
 from packed import write_packed_cohort
 from safetensors.numpy import load_file
+
+from counterwarp.training.checkpoint import STOPPED
 
 COMMAND = Path(sys.executable).with_name("counterwarp")
 TOLERANCE = 1e-4  # float32 sums in another order, through a few tens of AdamW steps; weights are around 0.1
@@ -30,9 +34,10 @@ def train(kind, cohort, output, *options, **environment):
 
 
 def finish(*processes):
-    for process in processes:
-        _, log = process.communicate(timeout=120)
-        assert process.returncode == 0, log
+    """Wait for processes that share a training; what they logged."""
+    logs = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), logs
+    return "".join(logs)
 
 
 def train_simulator(cohort, output, *options, **environment):
@@ -64,7 +69,8 @@ def under_slurm(task):
 def test_two_processes_train_the_classifier_of_one(cohort, tmp_path):
     options = ("--epochs", 10, "--patience", 8)
     finish(train("classifier", cohort, tmp_path / "one", *options))
-    finish(train("classifier", cohort, tmp_path / "two", *options, "--devices", 2))
+    log = finish(train("classifier", cohort, tmp_path / "two", *options, "--devices", 2))
+    assert log.count("INFO step 1/") == 1  # the first process alone speaks
     assert_same(tmp_path / "one", tmp_path / "two", "classifier")
     predictions = [pd.read_csv(tmp_path / folder / "predictions.csv")["logit"] for folder in ("one", "two")]
     np.testing.assert_allclose(predictions[1], predictions[0], atol=1e-2)
@@ -74,6 +80,20 @@ def test_two_nodes_train_the_simulator_of_one_process(cohort, tmp_path):
     finish(train_simulator(cohort, tmp_path / "one"))
     finish(*(train_simulator(cohort, tmp_path / "two", **under_slurm(task)) for task in (0, 1)))
     assert_same(tmp_path / "one", tmp_path / "two", "simulator")
+
+
+def test_two_processes_that_are_stopped_go_on_as_one(cohort, tmp_path):
+    options = ("--epochs", 60, "--checkpoints", tmp_path / "checkpoints")
+    process = train("classifier", cohort, tmp_path / "stopped", *options, "--devices", 2)
+    history = tmp_path / "stopped" / "history.csv"
+    while process.poll() is None and not (history.exists() and history.read_text().count("\n") > 5):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)  # the first process alone
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == STOPPED, log
+    assert "continuing from" in finish(train("classifier", cohort, tmp_path / "stopped", *options))
+    finish(train("classifier", cohort, tmp_path / "whole", *options))
+    assert_same(tmp_path / "whole", tmp_path / "stopped", "classifier")
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(cohort, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,8 @@ class _Training:
         everywhere = fabric.all_reduce(torch.cat([torch.stack(values).mean(0), told]), reduce_op="mean")
         *means, stopped = cast(Tensor, everywhere).tolist()
         self.rows.append(dict(zip(losses, means, strict=True)))
+        if self.schedule.patience:
+            self.rows[-1]["validation"] = math.nan  # until an epoch ends
         return stopped > 0
 
     def judge(self, validate: Validate) -> None:
@@ -162,7 +165,7 @@ class _Training:
         network = self._candidate().eval()
         self.rows[-1]["validation"] = loss = validate(network)
         network.train()
-        if loss < self.best.get("loss", torch.inf):
+        if loss < self.best.get("loss", math.inf):
             weights = copy.deepcopy(network.state_dict())
             self.best = {"loss": loss, "step": len(self.rows), "weights": weights}
 

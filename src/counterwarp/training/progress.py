@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import resource
 import time
 from contextlib import ExitStack
@@ -84,7 +85,7 @@ class TrainingProgress:
         self._scans += scans
         self._write(done - 1)
         if self._board is not None:
-            for name, value in self.rows[-1].items():
+            for name, value in self._known().items():
                 self._board.add_scalar(name, value, done)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, description=self._line())
@@ -93,9 +94,13 @@ class TrainingProgress:
             left = timedelta(seconds=round((self.steps - done) * seconds / (done - self._done_before)))
             log.info("step %d/%d  %s  %s left", done, self.steps, self._line(), left)
 
+    def _known(self) -> dict[str, float]:
+        """What the last step measured."""
+        return {name: value for name, value in self.rows[-1].items() if not math.isnan(value)}
+
     def _line(self) -> str:
         """Losses, speed and memory."""
-        losses = "  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items())
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in self._known().items())
         speed = self._scans / max(time.monotonic() - self._begin, 1e-9)
         return f"{losses}  {speed:.1f} scans/s  {peak_memory()}"
 
