@@ -100,7 +100,7 @@ def test_without_truth_nothing_is_said_of_it(run, tmp_path):
 def test_a_participant_with_two_scans_counts_once(run, tmp_path):
     cohort = shutil.copytree(run.cohort, tmp_path / "cohort")
     index = pd.read_csv(cohort / "index.csv")
-    index = index.iloc[[0, 2, 4, 1, 3]]  # three controls, the first two of one person, and two cases
+    index = index.iloc[[0, 2, 4, 1, 3, 5, 7]].assign(fold=[0, 0, 1, 0, 1, 0, 1])  # the first two are one control's
     index.loc[2, "participant_id"] = "sub-01"
     index.to_csv(cohort / "index.csv", index=False)
     compare(run, cohort, None, tmp_path / "group")
