@@ -13,7 +13,7 @@ from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import apply_affine, write_itk_affine
 from counterwarp.core.settings import ComparisonSettings, SaliencySettings
-from counterwarp.explain.group_maps import MeanMap, truth_on_grid
+from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION, MeanMap, truth_on_grid
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.stages.compare_groups import compare_groups
 from counterwarp.stages.map_saliency import map_saliency
@@ -100,7 +100,7 @@ def test_without_truth_nothing_is_said_of_it(run, tmp_path):
 def test_a_participant_with_two_scans_counts_once(run, tmp_path):
     cohort = shutil.copytree(run.cohort, tmp_path / "cohort")
     index = pd.read_csv(cohort / "index.csv")
-    index = index.iloc[[0, 2, 4, 1, 3]]  # three controls, the first two of one person, and two cases
+    index = index.iloc[[0, 2, 4, 1, 3, 5, 7]].assign(fold=[0, 0, 1, 0, 1, 0, 1])  # the first two are one control's
     index.loc[2, "participant_id"] = "sub-01"
     index.to_csv(cohort / "index.csv", index=False)
     compare(run, cohort, None, tmp_path / "group")
@@ -110,6 +110,30 @@ def test_a_participant_with_two_scans_counts_once(run, tmp_path):
     brain = images.load(cohort / "brain_mask.nii.gz")[0] > 0
     found = images.load(tmp_path / "group" / layout.group_map("injectControl"))[0]
     np.testing.assert_allclose(found, ((one + two) / 2 + three) / 2 * brain, atol=1e-6)
+
+
+def test_a_slope_over_age_with_a_nuisance_variable_is_that_of_the_maps(run, tmp_path):
+    cohort = shutil.copytree(run.cohort, tmp_path / "cohort")
+    index = pd.read_csv(cohort / "index.csv").assign(site=["A", "A", "B"] * 4)
+    index.to_csv(cohort / "index.csv", index=False)
+    settings = ComparisonSettings(permutations=20, tfce=False, tested="age", covariates="site")
+    compare_groups(cohort, run.maps, run.transforms, None, 0, tmp_path / "group", settings)
+    brain = images.load(cohort / "brain_mask.nii.gz")[0] > 0
+    directions = zip(index["scan_id"], index["is_case"], strict=True)
+    maps = [
+        ALIGNMENT[DIRECTION[c]] * images.load(run.maps / layout.log_jacobian(s, DIRECTION[c]))[0][brain]
+        for s, c in directions
+    ]
+    fold = index["fold"].to_numpy()[:, None] == np.unique(index["fold"])
+    model = np.column_stack([fold, index["site"] == "B", index["age"]]).astype(float)
+    beta, residue, rank, _ = np.linalg.lstsq(model, np.array(maps, float), rcond=None)
+    variance = residue / (len(index) - rank) * np.linalg.inv(model.T @ model)[-1, -1]
+    t = images.load(tmp_path / "group" / layout.group_statistic("aligned", "t"))[0][brain]
+    np.testing.assert_allclose(t, beta[-1] / np.sqrt(variance), rtol=1e-3, atol=1e-3)
+    design = pd.read_csv(tmp_path / "group" / "design_aligned.csv")
+    assert list(design) == ["participant_id", "fold", "age", "site_B"]
+    sidecar = json.loads((tmp_path / "group" / "space-MNI152_desc-aligned_stat-t_statmap.json").read_text())
+    assert sidecar["Tested"] == "age"
 
 
 def test_a_missing_map_is_named(run, tmp_path):

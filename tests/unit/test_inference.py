@@ -1,16 +1,16 @@
-"""Group statistics: against ordinary least squares, under the null, with a planted effect, and of known smoothness."""
+"""Group statistics: against the textbook, under nulls with a shared simulator, with planted effects, of smoothness."""
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
-from scipy.stats import kstest
+from scipy.stats import binom, kstest
 
 from counterwarp.core.errors import InputError
-from counterwarp.explain.inference import infer, make_design, residual_smoothness
+from counterwarp.explain.inference import infer, make_design, mean_over_folds, residual_smoothness
 
-N = 40
+N, FOLDS = 42, 7
+SIGNIFICANT = -np.log10(0.05)
 
 
 @pytest.fixture
@@ -18,6 +18,8 @@ def people():
     rng = np.random.default_rng(0)
     return pd.DataFrame({
         "participant_id": [f"sub-{i:02d}" for i in range(N)],
+        "fold": np.arange(N) % FOLDS,
+        "is_case": np.arange(N) // FOLDS % 2,
         "age": rng.uniform(50, 80, N),
         "sex": np.where(rng.random(N) < 0.5, "F", "M"),
     })  # fmt: skip
@@ -31,46 +33,88 @@ def ordinary_t(values, model, column):
     return beta[column] / np.sqrt(variance * np.linalg.inv(model.T @ model)[column, column])
 
 
-@pytest.mark.parametrize("tested", ["mean", "age"])
-def test_t_is_that_of_ordinary_least_squares(people, tested):
+def of_folds(rng, people, size):
+    """What a simulator that learned noise adds: one random map per fold, (participants, columns)."""
+    return size * rng.standard_normal((FOLDS, 50))[people["fold"]]
+
+
+def test_slope_is_that_of_ordinary_least_squares_with_a_mean_per_fold(people):
     rng = np.random.default_rng(1)
-    design = make_design(people, np.arange(N), tested, ["age", "sex"])
-    assert list(design.table)[1] == tested
-    values = (rng.standard_normal((N, 30)) + 0.3 + 0.05 * people["age"].to_numpy()[:, None]).astype(np.float32)
-    columns = [np.ones(N), design.nuisance] + ([] if tested == "mean" else [design.tested])
-    model = np.column_stack(columns)
-    expected = ordinary_t(values.astype(float), model, 0 if tested == "mean" else model.shape[1] - 1)
-    found = infer(values, design, permutations=10, seed=0)
-    np.testing.assert_allclose(found["t"], expected, rtol=2e-3)
+    design = make_design(people, np.arange(N), "age", ["sex"])
+    assert list(design.table) == ["participant_id", "fold", "age", "sex_M"]
+    values = rng.standard_normal((N, 50)) + 0.05 * people["age"].to_numpy()[:, None] + of_folds(rng, people, 3)
+    model = np.column_stack([people["fold"].to_numpy()[:, None] == np.arange(FOLDS), design.nuisance, design.tested])
+    found = infer(values.astype(np.float32), design, permutations=10, seed=0)
+    np.testing.assert_allclose(found["t"], ordinary_t(values, model.astype(float), model.shape[1] - 1), rtol=2e-3)
     assert design.degrees_of_freedom == N - model.shape[1]
     assert ((found["effectLow"] < found["effect"]) & (found["effect"] < found["effectHigh"])).all()
 
 
-def test_corrected_p_is_uniform_under_the_null(people):
+def test_mean_is_tested_over_folds_with_the_corrected_resampled_t(people):
     rng = np.random.default_rng(2)
+    values = rng.standard_normal((N, 50)) + 0.3
     design = make_design(people, np.arange(N), "mean", [])
+    found = infer(values.astype(np.float32), design, permutations=500, seed=0)
+    folds = np.stack([values[people["fold"] == fold].mean(0) for fold in range(FOLDS)])
+    expected = folds.mean(0) / np.sqrt(folds.var(0, ddof=1) * (1 / FOLDS + 1 / (FOLDS - 1)))
+    np.testing.assert_allclose(found["t"], expected, rtol=1e-3)
+    assert design.degrees_of_freedom == FOLDS - 1
+    assert 10 ** -found["log10pFWE"].max() >= design.smallest_p == 2 / 2**FOLDS
+
+
+def test_a_nuisance_variable_does_not_shift_the_mean(people):
+    values = np.outer(people["age"] - people["age"].mean(), [1.0, -2.0]) + np.array([0.5, 0.0])
+    mean, _ = mean_over_folds(values, make_design(people, np.arange(N), "mean", ["age"]))
+    np.testing.assert_allclose(mean, [0.5, 0.0], atol=1e-8)
+
+
+@pytest.mark.parametrize("tested", ["age", "is_case", "mean"])
+def test_corrected_p_is_uniform_under_the_null_although_folds_share_a_pattern(people, tested):
+    rng = np.random.default_rng(3)
+    design = make_design(people, np.arange(N), tested, [])
     smallest = [
-        10 ** -infer(rng.standard_normal((N, 50)).astype(np.float32), design, 200, seed)["log10pFWE"].max()
+        10 ** -infer(rng.standard_normal((N, 50)) + of_folds(rng, people, 2), design, 200, seed)["log10pFWE"].max()
         for seed in range(60)
     ]
-    assert kstest(smallest, "uniform").pvalue > 0.01
+    jitter = rng.uniform(0, design.smallest_p or 0, 60)  # p-values of few flips come in steps
+    assert kstest(np.array(smallest) - jitter, "uniform").pvalue > 0.01
 
 
-def test_a_planted_effect_is_found_and_only_there(people):
-    rng = np.random.default_rng(3)
+@pytest.mark.parametrize("tested", ["mean", "is_case"])
+def test_twenty_null_runs_find_what_chance_allows(people, tested):
+    shape, rng = (8, 8, 8), np.random.default_rng(4)
+    design = make_design(people, np.arange(N), tested, [])
+
+    def smooth(n):
+        return np.stack([gaussian_filter(rng.standard_normal(shape), 1.5).ravel() for _ in range(n)])
+
+    found = {"log10pFWE": 0, "log10pTFCE": 0}
+    for seed in range(20):
+        maps = 3 * smooth(FOLDS)[people["fold"]] + smooth(N)
+        statistics = infer(maps, design, 40, seed, np.ones(shape, bool))
+        for name in found:
+            found[name] += bool(statistics[name].max() > SIGNIFICANT)
+    assert max(found.values()) <= binom.ppf(0.975, 20, 0.05)
+
+
+@pytest.mark.parametrize(("tested", "size"), [("mean", 1.2), ("is_case", 2.5)])
+def test_a_planted_effect_is_found_and_only_there(people, tested, size):
+    rng = np.random.default_rng(5)
     mask = np.ones((12, 12, 12), bool)
     planted = np.zeros(mask.shape, bool)
     planted[3:7, 3:7, 3:7] = True
     noise = np.stack([gaussian_filter(rng.standard_normal(mask.shape), 1.0) for _ in range(N)])
-    values = (noise / noise.std() + 1.2 * planted)[:, mask].astype(np.float32)
-    design = make_design(people, np.arange(N), "mean", ["age"])
-    found = infer(values, design, 200, 0, nib.Nifti1Image(mask.astype(np.uint8), np.eye(4)))
-    for name in ("log10pFWE", "log10pTFCE"):
-        significant = found[name] > -np.log10(0.05)
-        assert significant[planted[mask]].mean() > 0.9
-    assert (found["log10pFWE"] > -np.log10(0.05))[~planted[mask]].mean() < 0.01
-    low, high = (found[name][planted[mask]].mean() for name in ("effectLow", "effectHigh"))
-    assert low < 1.2 < high
+    carriers = people["is_case"].to_numpy() if tested == "is_case" else np.ones(N)
+    values = (noise / noise.std() + size * planted * carriers[:, None, None, None])[:, mask].astype(np.float32)
+    design = make_design(people, np.arange(N), tested, ["age"])
+    found = infer(values, design, 200, 0, mask)
+    power = {"mean": 0.5, "is_case": 0.9}[tested]  # 7 folds leave 6 degrees of freedom
+    assert (found["log10pTFCE"] > SIGNIFICANT)[planted[mask]].mean() > power
+    assert (found["log10pFWE"] > SIGNIFICANT)[planted[mask]].mean() > power / 2
+    assert (found["log10pFWE"] > SIGNIFICANT)[~planted[mask]].mean() < 0.01
+    if tested == "mean":
+        low, high = (found[name][planted[mask]].mean() for name in ("effectLow", "effectHigh"))
+        assert low < size < high
 
 
 def test_residual_smoothness_of_known_noise(people):
@@ -85,12 +129,12 @@ def test_residual_smoothness_of_known_noise(people):
 
 
 def test_unusable_covariates_are_named(people):
-    with pytest.raises(InputError, match="site: no such column in the cohort; it has participant_id, age, sex"):
+    with pytest.raises(InputError, match="site: no such column in the cohort; it has participant_id, fold"):
         make_design(people, np.arange(N), "mean", ["site"])
     people.loc[3, "age"] = np.nan
     with pytest.raises(InputError, match="column 'age' is empty for sub-03"):
         make_design(people, np.arange(N), "mean", ["age"])
     with pytest.raises(InputError, match="expected numbers that differ"):
         make_design(people, np.arange(N), "sex", [])
-    with pytest.raises(InputError, match="2 participants are too few"):
-        make_design(people, np.array([0, 1]), "mean", ["sex", "sex"])
+    with pytest.raises(InputError, match="2 participants in 2 folds are too few"):
+        make_design(people, np.array([0, 1]), "age", [])

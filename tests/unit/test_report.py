@@ -14,6 +14,7 @@ from counterwarp.cli.main import counterwarp
 from counterwarp.core import images
 from counterwarp.core.errors import InputError
 from counterwarp.core.settings import ComparisonSettings
+from counterwarp.explain.agreement import typicality
 from counterwarp.report.results import Results
 from counterwarp.report.summary import warnings
 from counterwarp.stages.compare_groups import compare_groups
@@ -105,7 +106,19 @@ def test_page_is_self_contained_and_has_every_figure(with_truth):
     assert html.count("<svg") == 6
     assert "currentColor" in html
     names = {path.name for path in (with_truth[1] / "figures").iterdir()}
-    assert names == {f"{name}.png" for name in ("roc", "precision", "regions", "logits", "group_maps", "participants")}
+    assert names == {
+        f"{name}.png"
+        for name in (
+            "roc",
+            "precision",
+            "regions",
+            "logits",
+            "group_maps",
+            "glass",
+            "surface",
+            "participants",
+        )
+    }
 
 
 def test_ids_of_the_inlined_figures_do_not_collide(with_truth):
@@ -122,7 +135,7 @@ def test_without_truth_the_page_does_not_speak_of_it(without_truth):
     text = words(without_truth[1]).lower()
     assert "truth" not in text
     assert "planted" not in text
-    assert "the median control, the median case" in text
+    assert "look at the least typical first" in text
 
 
 def test_null_truth_gives_null_not_nan(with_truth, tmp_path):
@@ -169,7 +182,26 @@ def test_citation_is_filled_from_the_run(with_truth):
     assert "6 participants of the case group (AD)" in text
     assert "accuracy of 91.7 %" in text
     assert "Going beyond saliency maps" in text
+    assert "with 3 folds the smallest possible p is 0.250" in text
     assert "{{" not in text
+    cited = {int(number) for number in re.findall(r"\[(\d+)\]", text)}
+    assert cited == set(range(1, 11))
+    assert (with_truth[1] / "CITATION.bib").read_text().count("@") == len(cited)
+
+
+def test_the_page_says_what_too_few_folds_cannot_show(with_truth):
+    text = words(with_truth[1])
+    assert "cannot be reached" in text
+    assert "with 3 folds no p below 0.250 exists" in text
+
+
+def test_a_mirrored_map_is_the_least_typical():
+    rng = np.random.default_rng(0)
+    pattern = rng.standard_normal(200)
+    values = np.stack([pattern, pattern, pattern, -pattern]) + 0.1 * rng.standard_normal((4, 200))
+    found = typicality(values)
+    assert found[3] < -0.9
+    assert found[0] == pytest.approx(np.corrcoef(values[0], values[1:].mean(0))[0, 1])
 
 
 def test_a_users_words_are_escaped(with_truth, tmp_path):

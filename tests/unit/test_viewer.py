@@ -1,5 +1,6 @@
 """The pages in a real browser: the viewer draws, the dose changes the picture, nothing is fetched, nothing fails."""
 
+import re
 import shutil
 import subprocess
 
@@ -54,6 +55,27 @@ def test_the_dose_changes_the_picture(report, tmp_path):
         pictures.append(np.asarray(Image.open(file).convert("L"), dtype=float))
     assert pictures[0].std() > 10  # something is drawn
     assert (np.abs(pictures[0] - pictures[1]) > 20).mean() > 0.005
+
+
+def changes(html):
+    """The column of volume change in the table of regions, from top to bottom."""
+    body = re.search(r'<section id="regions">.*?<tbody>(.*?)</tbody>', html, flags=re.DOTALL)[1]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in body.split("</tr>")[:-1]]
+    return [float(cells[2].replace("\N{MINUS SIGN}", "-")) for cells in rows]
+
+
+def test_tables_sort_by_a_click_and_by_the_keyboard(report, tmp_path):
+    html = (report / "report.html").read_text()
+    assert np.any(np.diff(changes(html)) > 0)  # written by size, whatever the sign
+    heading = 'document.querySelectorAll("#regions th")[2]'
+    click = f"{heading}.click();"
+    space = f'{heading}.dispatchEvent(new KeyboardEvent("keydown", {{key: " "}}));'
+    for action, order in ((click, -1), (click + space, 1)):
+        page = tmp_path / "sorted.html"
+        page.write_text(html.replace("</body>", f"<script>{action}</script></body>"))
+        seen = changes(browse(tmp_path, f"file://{page}", "--dump-dom").stdout)
+        assert np.all(order * np.diff(seen) >= 0)
+        assert sorted(seen) == sorted(changes(html))
 
 
 def test_a_participant_page_stays_small(report):

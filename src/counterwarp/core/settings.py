@@ -133,10 +133,12 @@ class ComparisonSettings:
     """Group statistics."""
 
     covariates: str = option("", "Nuisance columns of the cohort, by commas, e.g. age,sex; or brain_volume_ml.")
-    tested: str = option("mean", "What is tested: the mean over participants, or the slope of a covariate.")
+    tested: str = option(
+        "mean", "What is tested: the mean (between folds), or the slope of a covariate (within folds)."
+    )
     permutations: int = option(500, "Permutations or sign flips for family-wise error control.")
     tfce: bool = option(
-        True, "Threshold-free cluster enhancement of the sign-aligned contrast, most of the statistics' time."
+        True, "Threshold-free cluster enhancement of the sign-aligned contrast and of the groups' difference."
     )
     smoothing: float = option(0.0, "Gaussian smoothing of every map before the statistics, FWHM in mm.")
     atlas: str = option("neuromorphometrics", "Atlas by name, or a label image in MNI152 space with a .tsv beside it.")

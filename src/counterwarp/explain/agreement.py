@@ -46,3 +46,14 @@ def of_scan(maps: dict[str, np.ndarray], brain: np.ndarray) -> dict[str, float]:
         return {}
     found = {"signed_ncc": signed_ncc(maps["aligned"], maps["truth"], brain)}
     return found | {f"{m}_signed_ncc": signed_ncc(maps[m], maps["truth"], brain) for m in saliency.METHODS}
+
+
+def typicality(values: np.ndarray) -> list[float]:
+    """Correlation of each participant's map with the mean of all others' maps.
+
+    Parameters
+    ----------
+    values : (participants, voxels), sign-aligned
+    """
+    others = (values.sum(axis=0) - values) / max(1, len(values) - 1)
+    return [float(np.corrcoef(own, rest)[0, 1]) for own, rest in zip(values, others, strict=True)]

@@ -1,14 +1,20 @@
-"""Mass-univariate inference over participants: a linear model with permutation control of the family-wise error."""
+"""Mass-univariate inference over participants whose maps come from one simulator per fold.
+
+Participants of a fold share a simulator, so their maps agree whatever is true. What may be rearranged under the null
+is therefore the fold: a mean is tested between folds (whole folds change sign), a covariate within folds (participants
+change places; the networks have never seen them, so given the networks they are exchangeable).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
-from nilearn.maskers import NiftiMasker
-from nilearn.mass_univariate import permuted_ols
+from nilearn.mass_univariate._utils import calculate_tfce  # public only inside permuted_ols, which knows no blocks
+from scipy.ndimage import generate_binary_structure
 from scipy.stats import false_discovery_control, norm
 from scipy.stats import t as t_distribution
 
@@ -25,25 +31,39 @@ class Design:
     Attributes
     ----------
     rows : positions of the participants in the table of people
+    folds : (n,) fold of each participant
     tested : (n,) ones for the mean, else a covariate with mean 0 and standard deviation 1
     nuisance : (n, k) covariates with mean 0, so that the mean is that of an average participant
     table : DataFrame, the same with names, for people to read
     """
 
     rows: np.ndarray
+    folds: np.ndarray
     tested: np.ndarray
     nuisance: np.ndarray
     table: pd.DataFrame
 
     @property
-    def model(self) -> np.ndarray:
-        """(n, columns): intercept, nuisance, tested."""
-        return np.column_stack([np.ones(len(self.rows)), self.nuisance, self.tested])
+    def tests_mean(self) -> bool:
+        """Whether the mean is tested, else the slope of a covariate."""
+        return bool(np.ptp(self.tested) == 0)
+
+    @property
+    def confounds(self) -> np.ndarray:
+        """(n, folds + nuisance): an indicator of every fold, and the nuisance variables."""
+        return np.column_stack([self.folds[:, None] == np.unique(self.folds), self.nuisance]).astype(float)
 
     @property
     def degrees_of_freedom(self) -> int:
-        """Participants less fitted parameters (the mean is one of them)."""
-        return len(self.rows) - int(np.linalg.matrix_rank(self.model))
+        """Of the mean: folds less one; of a slope: participants less fitted parameters."""
+        if self.tests_mean:
+            return len(np.unique(self.folds)) - 1
+        return len(self.rows) - int(np.linalg.matrix_rank(np.column_stack([self.confounds, self.tested])))
+
+    @property
+    def smallest_p(self) -> float | None:
+        """Smallest p-value that sign flips of the folds can reach; None for a slope, where permutations abound."""
+        return 2.0 ** (1 - len(np.unique(self.folds))) if self.tests_mean else None
 
 
 def make_design(people: pd.DataFrame, rows: np.ndarray, tested: str, covariates: list[str]) -> Design:
@@ -52,7 +72,7 @@ def make_design(people: pd.DataFrame, rows: np.ndarray, tested: str, covariates:
     Parameters
     ----------
     people : DataFrame
-        One row per participant.
+        One row per participant, with ``participant_id`` and ``fold``.
     tested : str
         ``mean``, or a covariate whose slope is tested.
     covariates : list of str
@@ -74,12 +94,13 @@ def make_design(people: pd.DataFrame, rows: np.ndarray, tested: str, covariates:
         if list(encoded) != [tested]:
             raise InputError(f"--comparison.tested {tested}: expected numbers that differ, or '{MEAN}'.")
         values = encoded[tested].to_numpy(float)
-    table.insert(1, tested, values)
-    design = Design(rows, values, nuisance, table)
+    table.insert(1, "fold", some["fold"])
+    table.insert(2, tested, values)
+    design = Design(rows, some["fold"].to_numpy(), values, nuisance, table)
     if design.degrees_of_freedom < 1:
         raise InputError(
-            f"{len(rows)} participants are too few for a model with {', '.join(table.columns[1:])}. "
-            "Use fewer --comparison.covariates."
+            f"{len(rows)} participants in {len(np.unique(design.folds))} folds are too few for a model with "
+            f"{', '.join(table.columns[1:])}. Use fewer --comparison.covariates."
         )
     return design
 
@@ -102,50 +123,140 @@ def _encode(people: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def infer(
-    values: np.ndarray, design: Design, permutations: int, seed: int, tfce_mask: nib.Nifti1Image | None = None
+    values: np.ndarray, design: Design, permutations: int, seed: int, tfce_mask: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Fit one model per column and correct over the columns.
+    """Fit one model per column and correct over the columns, two-sided.
 
-    Sign flips test the mean, Freedman-Lane permutations a covariate; both two-sided (Winkler et al. 2014). The
-    family-wise p-values come from the distribution of the largest \\|t\\| (and, with a mask, the largest TFCE score,
-    Smith and Nichols 2009). They take participants as exchangeable given the trained networks.
+    The family-wise p-values come from the largest \\|t\\| (and, with a mask, the largest TFCE score, Smith and Nichols
+    2009) over rearrangements within exchangeability blocks (Winkler et al. 2014): all sign flips of whole folds for
+    the mean, as many as there are or ``permutations`` random ones; Freedman-Lane permutations within folds for a slope.
 
     Parameters
     ----------
     values : (participants of the design, columns), float32
-    tfce_mask : image
-        Its voxels above 0, in their order, are the columns; without it there is no TFCE.
+    tfce_mask : (X, Y, Z) bool
+        Its voxels, in their order, are the columns; without it there is no TFCE.
 
     Returns
     -------
     dict of (columns,) arrays: ``t``; ``effect`` (Cohen's d of the mean, or the partial correlation), ``effectLow``
     and ``effectHigh`` (95 % interval); ``log10pFWE``, ``log10pTFCE`` (-log10 of the corrected p); ``qFDR``
-    (Benjamini-Hochberg).
+    (Benjamini-Hochberg, from Student's t).
     """
-    masker = NiftiMasker(tfce_mask).fit() if tfce_mask is not None else None
-    found = permuted_ols(
-        design.tested[:, None], values, design.nuisance if design.nuisance.size else None,
-        n_perm=permutations, two_sided_test=True, random_state=seed, masker=masker, tfce=masker is not None,
-    )  # fmt: skip
-    t = np.nan_to_num(found["t"][0])
-    freedom = design.degrees_of_freedom
-    uncorrected = 2 * t_distribution.sf(np.abs(t), freedom)
-    result = {"t": t, **_effect(t, design), "log10pFWE": found["logp_max_t"][0]}
-    if masker is not None:
-        result["log10pTFCE"] = found["logp_max_tfce"][0]
-    return result | {"qFDR": false_discovery_control(uncorrected)}
+    rng = np.random.default_rng(seed)
+    rearranged = (_fold_flips if design.tests_mean else _permutations_within_folds)(values, design, permutations, rng)
+    t = rearranged[0]()
+    uncorrected = 2 * t_distribution.sf(np.abs(t), design.degrees_of_freedom)
+    scores = {"log10pFWE": np.abs} | ({"log10pTFCE": lambda t: _enhance(t, tfce_mask)} if tfce_mask is not None else {})
+    largest: dict[str, list[float]] = {name: [] for name in scores}
+    for statistic in rearranged:
+        null = statistic()
+        for name, score in scores.items():
+            largest[name].append(float(score(null).max()))
+    corrected = {name: _log10_p(score(t), np.array(largest[name])) for name, score in scores.items()}
+    return {"t": t, **_effect(t, values, design), **corrected, "qFDR": false_discovery_control(uncorrected)}
 
 
-def _effect(t: np.ndarray, design: Design) -> dict[str, np.ndarray]:
-    """Effect size with its large-sample interval (Hedges and Olkin 1985; Fisher's z for a correlation)."""
-    n, z = len(design.rows), norm.ppf((1 + CONFIDENCE) / 2)
-    if np.ptp(design.tested) == 0:
-        d = t / np.sqrt(n)
-        error = np.sqrt(1 / n + d**2 / (2 * n))
-        return {"effect": d, "effectLow": d - z * error, "effectHigh": d + z * error}
+def mean_over_folds(values: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over folds of the fold means, nuisance regressed out, and its standard error, each (columns,).
+
+    The error allows for training sets that overlap between folds (Nadeau and Bengio 2003).
+    """
+    means = _fold_means(values, design)
+    return means.mean(axis=0), _standard_error(means)
+
+
+def _fold_means(values: np.ndarray, design: Design) -> np.ndarray:
+    """(folds, columns): mean over the participants of each fold, at average nuisance variables."""
+    slopes = np.linalg.lstsq(design.confounds, values, rcond=None)[0][len(np.unique(design.folds)) :]
+    adjusted = values - design.nuisance @ slopes
+    return np.stack([adjusted[design.folds == fold].mean(axis=0) for fold in np.unique(design.folds)])
+
+
+def _standard_error(means: np.ndarray) -> np.ndarray:
+    """Of a mean over cross-validation folds: variance x (1 / folds + test share / training share)."""
+    folds = len(means)
+    return np.sqrt(means.var(axis=0, ddof=1) * (1 / folds + 1 / (folds - 1)))
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Quotient, 0 where the denominator is 0 (columns without variation)."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _fold_flips(
+    values: np.ndarray, design: Design, permutations: int, rng: np.random.Generator
+) -> list[Callable[[], np.ndarray]]:
+    """t of the mean over folds: as observed, and under sign flips of whole folds."""
+    means = _fold_means(values, design)
+    folds = len(means)
+    if 2**folds <= permutations:
+        signs = np.array(list(product((1, -1), repeat=folds)))
+    else:
+        signs = np.vstack([np.ones(folds, int), rng.choice((1, -1), (permutations, folds))])
+
+    def t(flip: np.ndarray) -> np.ndarray:
+        flipped = flip[:, None] * means
+        return _ratio(flipped.mean(axis=0), _standard_error(flipped))
+
+    return [lambda flip=flip: t(flip) for flip in signs]
+
+
+def _permutations_within_folds(
+    values: np.ndarray, design: Design, permutations: int, rng: np.random.Generator
+) -> list[Callable[[], np.ndarray]]:
+    """t of a covariate's slope: as observed, and with the participants of each fold in another order."""
+    basis = np.linalg.svd(design.confounds, full_matrices=False)
+    basis = basis.U[:, 1e-9 * basis.S.max() < basis.S]
+    residual = values - basis @ (basis.T @ values)
+    tested = design.tested - basis @ (basis.T @ design.tested)
+    tested = tested / np.linalg.norm(tested)
+
+    def t(order: np.ndarray) -> np.ndarray:
+        shuffled = residual[order]
+        along = tested @ shuffled
+        left = np.square(shuffled).sum(axis=0) - np.square(basis.T @ shuffled).sum(axis=0) - along**2
+        return _ratio(along, np.sqrt(np.maximum(left, 0) / design.degrees_of_freedom))
+
+    def shuffle() -> np.ndarray:
+        order = np.arange(len(values))
+        for fold in np.unique(design.folds):
+            order[design.folds == fold] = rng.permutation(order[design.folds == fold])
+        return order
+
+    orders = [np.arange(len(values)), *(shuffle() for _ in range(permutations))]
+    return [lambda order=order: t(order) for order in orders]
+
+
+def _enhance(t: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Size of the TFCE score of every voxel of the mask."""
+    volume = np.zeros((*mask.shape, 1))
+    volume[mask, 0] = t
+    return np.abs(calculate_tfce(volume, generate_binary_structure(3, 1))[mask, 0])
+
+
+def _log10_p(score: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """-log10 of the share of rearrangements (the observed one among them) whose largest score is at least this."""
+    tolerance = 1e-6 * np.abs(largest).max()  # a flip of every fold gives the same score but for rounding
+    below = np.searchsorted(np.sort(largest), score - tolerance)
+    return -np.log10(np.maximum(len(largest) - below, 1) / len(largest))
+
+
+def _effect(t: np.ndarray, values: np.ndarray, design: Design) -> dict[str, np.ndarray]:
+    """Cohen's d over participants with its interval over folds, or a partial correlation (Fisher's z)."""
+    if design.tests_mean:
+        mean, error = mean_over_folds(values, design)
+        spread = values.std(axis=0, ddof=1)
+        d, reach = _ratio(mean, spread), interval(design) * _ratio(error, spread)
+        return {"effect": d, "effectLow": d - reach, "effectHigh": d + reach}
     r = t / np.sqrt(t**2 + design.degrees_of_freedom)
-    error = z / np.sqrt(max(1, design.degrees_of_freedom - 1))
+    error = norm.ppf((1 + CONFIDENCE) / 2) / np.sqrt(max(1, design.degrees_of_freedom - 1))
     return {"effect": r, "effectLow": np.tanh(np.arctanh(r) - error), "effectHigh": np.tanh(np.arctanh(r) + error)}
+
+
+def interval(design: Design) -> float:
+    """Half-width of the 95 % interval in standard errors (Student's t)."""
+    return float(t_distribution.ppf((1 + CONFIDENCE) / 2, design.degrees_of_freedom))
 
 
 def residual_smoothness(
@@ -159,7 +270,8 @@ def residual_smoothness(
     mask : (X, Y, Z) bool
     spacing : mm
     """
-    residuals = values - design.model @ np.linalg.lstsq(design.model, values, rcond=None)[0]
+    model = design.confounds if design.tests_mean else np.column_stack([design.confounds, design.tested])
+    residuals = values - model @ np.linalg.lstsq(model, values, rcond=None)[0]
     scale = residuals.std(axis=0)
     standard = np.divide(residuals, scale, out=np.zeros_like(residuals), where=scale > 0)
     volume = np.zeros((len(values), *mask.shape), np.float32)

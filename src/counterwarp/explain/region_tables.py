@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as t_distribution
 
 from counterwarp.core.settings import ComparisonSettings
 from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION
-from counterwarp.explain.inference import CONFIDENCE, infer, make_design
+from counterwarp.explain.inference import MEAN, infer, interval, make_design, mean_over_folds
 from counterwarp.explain.regions import Regions
 
 
@@ -25,16 +24,16 @@ def of_scan(log_jacobians: dict[str, np.ndarray], is_case: int, regions: Regions
     Returns
     -------
     DataFrame, a row per region: ``volume_ml`` of the atlas's region brought to the scan by the affine, change under
-    inject and remove in ml and percent, and ``aligned_log``: log volume ratio of case to control that the scan's own
-    direction implies.
+    inject and remove in ml and percent, ``aligned_log``: log volume ratio of case to control that the scan's own
+    direction implies, and ``both_log``: the mean of what both directions imply.
     """
     table = pd.DataFrame({"region": regions.names["region"], "volume_ml": regions.names["volume_ml"] * to_native})
     for direction, values in log_jacobians.items():
         change = regions.volume_change(np.nan_to_num(values))
         table[f"{direction}_ml"] = change * table["volume_ml"]
         table[f"{direction}_percent"] = 100 * change
-    own = DIRECTION[is_case]
-    return table.assign(aligned_log=ALIGNMENT[own] * np.log1p(table[f"{own}_percent"] / 100))
+    implied = {d: sign * np.log1p(table[f"{d}_percent"] / 100) for d, sign in ALIGNMENT.items()}
+    return table.assign(aligned_log=implied[DIRECTION[is_case]], both_log=sum(implied.values()) / len(implied))
 
 
 def write(
@@ -50,7 +49,7 @@ def write(
     first = ["scan_id", "participant_id", "is_case", "region"]
     numbers = [name for name in scans if name not in first]
     rounded = scans[first + numbers].round(dict.fromkeys(numbers, 4))
-    rounded.drop(columns="aligned_log").to_csv(output / "regions_scans.csv", index=False)
+    rounded.drop(columns=["aligned_log", "both_log"]).to_csv(output / "regions_scans.csv", index=False)
     group = of_group(scans, people, regions, settings, seed)
     if planted is not None:
         group.insert(3, "planted_percent", 100 * planted)
@@ -61,18 +60,25 @@ def write(
 def of_group(
     scans: pd.DataFrame, people: pd.DataFrame, regions: Regions, settings: ComparisonSettings, seed: int
 ) -> pd.DataFrame:
-    r"""A row per region: change from control to case with its 95 % interval, effect size and corrected p.
+    r"""A row per region: change from control to case with its 95 % interval over folds, effect size, corrected p.
 
-    The interval and the test are of the mean log ratio over participants (sign-aligned, covariates regressed out), the
-    p-value is corrected over the regions by the largest \|t\|.
+    ``p_fwe`` tests the sign-aligned log ratio (its mean between folds, or the slope of a covariate), ``p_group``
+    whether the change that the simulators ask for differs between held-out cases and controls; both are corrected
+    over the regions by the largest \|t\|.
     """
-    per_person = scans.groupby(["participant_id", "region"], sort=False)["aligned_log"].mean().unstack(sort=False)
-    values = per_person.loc[people["participant_id"], regions.names["region"]].to_numpy(np.float32)
-    design = make_design(people, np.arange(len(people)), settings.tested, settings.nuisance)
-    found = infer(values, design, settings.permutations, seed)
-    mean = values.mean(axis=0)
-    error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    reach = t_distribution.ppf((1 + CONFIDENCE) / 2, design.degrees_of_freedom) * error
+
+    def per_person(column: str) -> np.ndarray:
+        wide = scans.groupby(["participant_id", "region"], sort=False)[column].mean().unstack(sort=False)
+        return wide.loc[people["participant_id"], regions.names["region"]].to_numpy(np.float32)
+
+    aligned, everyone = per_person("aligned_log"), np.arange(len(people))
+    design = make_design(people, everyone, settings.tested, settings.nuisance)
+    found = infer(aligned, design, settings.permutations, seed)
+    by_group = make_design(people, everyone, "is_case", settings.nuisance)
+    group = infer(per_person("both_log"), by_group, settings.permutations, seed)
+    over_folds = make_design(people, everyone, MEAN, settings.nuisance)
+    mean, error = mean_over_folds(aligned, over_folds)
+    reach = interval(over_folds) * error
     by_direction = scans.groupby(["is_case", "region"], sort=False)[["inject_percent", "remove_percent"]].mean()
     return pd.DataFrame({
         "region": regions.names["region"],
@@ -84,4 +90,5 @@ def of_group(
         "remove_cases_percent": by_direction.loc[1].loc[regions.names["region"], "remove_percent"].to_numpy(),
         "effect": found["effect"], "effect_low": found["effectLow"], "effect_high": found["effectHigh"],
         "t": found["t"], "p_fwe": 10 ** -found["log10pFWE"], "q_fdr": found["qFDR"],
+        "t_group": group["t"], "p_group": 10 ** -group["log10pFWE"],
     })  # fmt: skip

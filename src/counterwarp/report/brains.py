@@ -80,7 +80,7 @@ def paint_maps(figure: Figure, panels: list[Panel], template: nib.Nifti1Image, s
             axes = figure.add_axes((left, bottom, width * len(cuts), 0.84 * height))
             _overlay(panel.image, template, axis, cuts, bound, figure, axes)
             left += width * len(cuts)
-        _colour_bar(figure, bottom + 0.06 * height, 0.72 * height, bound, panel.unit)
+        colour_bar(figure, bottom + 0.06 * height, 0.72 * height, bound, panel.unit)
 
 
 def paint_portraits(figure: Figure, portraits: list[Portrait], slices: dict[str, list[float]], unit: str) -> None:
@@ -102,7 +102,7 @@ def paint_portraits(figure: Figure, portraits: list[Portrait], slices: dict[str,
                 _overlay(portrait.log_jacobian, before, axis, [cut], bound, figure, axes)
             else:
                 _anatomy(before if kind == "scan" else after, axis, cut, figure, axes)
-        _colour_bar(figure, bottom + 0.06 * height, 0.68 * height, bound, unit)
+        colour_bar(figure, bottom + 0.06 * height, 0.68 * height, bound, unit)
 
 
 def _on_black(image: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -157,7 +157,8 @@ def _one_axis(axis: str, cuts: list[float], figure: Figure, axes: Axes) -> dict[
     }  # fmt: skip
 
 
-def _colour_bar(figure: Figure, bottom: float, height: float, bound: float, unit: str) -> None:
+def colour_bar(figure: Figure, bottom: float, height: float, bound: float, unit: str) -> None:
+    """The diverging bar at the right of a figure, symmetric around 0, with its unit."""
     axes = figure.add_axes((STRIP + 0.012, bottom, 0.012, height))
     bar = figure.colorbar(ScalarMappable(Normalize(-bound, bound), DIVERGING), cax=axes)
     bar.set_label(unit, size=LABEL_SIZE + 1)

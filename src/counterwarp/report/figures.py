@@ -15,6 +15,8 @@ from PIL import Image
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import PrecisionRecallDisplay, roc_curve
 
+from counterwarp.explain.group_maps import ALIGNMENT
+
 INK = "#1a1d21"  # near-black in the PNG files; replaced by the page's text colour in the SVG
 CASE, CONTROL = "#e0812e", "#3b8fd9"  # told apart by readers with any colour vision, on white and on black
 THUMBNAIL = (440, 280)  # pixels; keeps a mosaic near 15 kB, and 500 of them in one page
@@ -127,20 +129,18 @@ def paint_regions(figure: Figure, regions: pd.DataFrame) -> None:
     figure.tight_layout()
 
 
-def paint_logits(figure: Figure, explanations: pd.DataFrame, labels: dict[int, str]) -> None:
-    """Logit of every held-out scan under remove, as it is, and under inject: one panel per group."""
+def paint_logits(figure: Figure, paths: pd.DataFrame, labels: dict[int, str]) -> None:
+    """Logit of every held-out scan over the dose, remove to the left of 0 and inject to the right; median on top."""
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (is_case, colour) in zip(panels, ((0, CONTROL), (1, CASE)), strict=True):
-        rows = explanations[explanations["is_case"] == is_case]
-        after = rows.pivot(index="scan_id", columns="direction", values="logit_simulated")
-        before = rows.groupby("scan_id")["logit"].first()
-        logits = pd.DataFrame({"remove": after["remove"], "scan": before, "inject": after["inject"]})
-        alpha = min(0.8, max(0.05, 20 / len(logits)))
-        panel.plot([0, 1, 2], logits.T, color=colour, alpha=alpha, linewidth=1, marker="o", markersize=3)
-        panel.plot([0, 1, 2], logits.median(), color=INK, linewidth=2.2, marker="o")
+        rows = paths[paths["is_case"] == is_case]
+        signed = rows.assign(dose=rows["dose"] * rows["direction"].map(ALIGNMENT))
+        curves = signed.pivot_table(index="dose", columns="scan_id", values="logit")
+        panel.plot(curves.index, curves, color=colour, alpha=min(0.8, max(0.05, 20 / curves.shape[1])), linewidth=1)
+        panel.plot(curves.index, curves.median(axis=1), color=INK, linewidth=2.2)
         panel.axhline(0, color=INK, linewidth=0.8, linestyle=":")
-        panel.set_xticks([0, 1, 2], ["remove", "scan itself", "inject"])
-        panel.set(title=f"{labels[is_case]} (n = {len(logits)})", xlim=(-0.3, 2.3))
+        panel.axvline(0, color=INK, linewidth=0.8, linestyle=":")
+        panel.set(title=f"{labels[is_case]} (n = {curves.shape[1]})", xlabel="dose: remove below 0, inject above")
     panels[0].set_ylabel("logit (above 0: called case)")
     figure.tight_layout()
 

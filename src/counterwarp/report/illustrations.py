@@ -12,11 +12,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from counterwarp.core import layout
-from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION
-from counterwarp.report import brains, figures
+from counterwarp.explain.group_maps import DIRECTION
+from counterwarp.explain.inference import CONFIDENCE
+from counterwarp.report import brains, figures, surfaces
 from counterwarp.report.results import Results
 
 TOP_REGIONS = 14
+EXTREMES = 3  # most and least typical participants shown
 SIGNIFICANT = -np.log10(0.05)
 LOG_UNIT = "log volume change\n(negative = shrinks)"
 SALIENCY_UNIT = "logits per z-score\n(not a volume)"
@@ -28,6 +30,7 @@ def draw_all(
     folder: Path,
     predictions: pd.DataFrame,
     explanations: pd.DataFrame,
+    paths: pd.DataFrame,
     regions: pd.DataFrame,
     comparison: dict[str, Any],
     metrics: dict[str, Any],
@@ -39,8 +42,8 @@ def draw_all(
     ----------
     template : image
         The MNI152 brain under the group maps.
-    predictions, explanations : DataFrame
-        Held-out scans.
+    predictions, explanations, paths : DataFrame
+        Held-out scans; ``paths`` has their logit at every dose.
     regions : DataFrame
         Group table, the largest change first.
     comparison : dict
@@ -52,12 +55,12 @@ def draw_all(
     """
     panels = group_panels(results, comparison)
     reference = panels[2 if "truth" in comparison else 0].image
-    rows = portraits(results, explanations, comparison, groups)
+    rows = portraits(results, typical(explanations, comparison["typicality"]), groups)
     paints = {
         "roc": ((8, 3.6), partial(figures.paint_roc, predictions=predictions, metrics=metrics)),
         "precision": ((8, 3.6), partial(figures.paint_precision, predictions=predictions)),
         "regions": ((8, 0.6 + 0.27 * TOP_REGIONS), partial(figures.paint_regions, regions=regions.head(TOP_REGIONS))),
-        "logits": ((8, 3.8), partial(figures.paint_logits, explanations=explanations, labels=groups)),
+        "logits": ((8, 3.8), partial(figures.paint_logits, paths=paths, labels=groups)),
         "group_maps": (
             (11, 1.85 * len(panels)),
             partial(
@@ -67,6 +70,8 @@ def draw_all(
                 slices=brains.choose_slices(reference, 4, 3),
             ),
         ),
+        "glass": ((11, 3.2), partial(surfaces.paint_glass, image=panels[0].image, unit=LOG_UNIT)),
+        "surface": ((11, 2.9), partial(surfaces.paint_surface, image=panels[0].image, unit=LOG_UNIT)),
         "participants": (
             (11, 2.3 * len(rows)),
             partial(
@@ -84,7 +89,7 @@ def group_panels(results: Results, comparison: dict[str, Any]) -> list[brains.Pa
         return brains.Panel(brains.load(results.one(layout.group_map(name, suffix))), title, unit)
 
     rows = [panel("aligned", "logjacobian", "Found: how cases differ from controls", LOG_UNIT)]
-    rows.append(_significant(results, rows[0].image))
+    rows += _significant(results, rows[0].image, comparison["inference"])
     if "truth" in comparison:
         rows.append(panel("truth", "logjacobian", "Planted: the true difference", LOG_UNIT))
     for method in comparison["saliency"]:
@@ -92,47 +97,44 @@ def group_panels(results: Results, comparison: dict[str, Any]) -> list[brains.Pa
     return rows
 
 
-def _significant(results: Results, found: nib.Nifti1Image) -> brains.Panel:
-    r"""The found map where it is significant: by TFCE if that was computed, else by the largest \|t\|."""
-    tfce = results.all(layout.group_statistic("aligned", "log10pTFCE"))
-    path = tfce[0] if tfce else results.one(layout.group_statistic("aligned", "log10pFWE"))
-    shown = np.where(brains.load(path).get_fdata() > SIGNIFICANT, found.get_fdata(), 0)
-    title = f"Found, where family-wise p < 0.05 ({'TFCE' if tfce else 'largest |t|'})"
-    return brains.Panel(nib.Nifti1Image(shown.astype(np.float32), found.affine), title, LOG_UNIT)
+def _significant(results: Results, found: nib.Nifti1Image, inference: dict[str, Any]) -> list[brains.Panel]:
+    """The found map where each test is significant; a test that no voxel can pass is not drawn."""
+    panels = []
+    for name, meaning in (("aligned", "the same in every fold"), ("groupDifference", "held-out groups differ")):
+        if (inference[name]["smallest_p"] or 0) > 1 - CONFIDENCE:
+            continue
+        tfce = results.all(layout.group_statistic(name, "log10pTFCE"))
+        path = tfce[0] if tfce else results.one(layout.group_statistic(name, "log10pFWE"))
+        inside = brains.load(path).get_fdata() > SIGNIFICANT
+        share = inside.sum() / max(1, np.count_nonzero(found.get_fdata()))
+        shown = nib.Nifti1Image(np.where(inside, found.get_fdata(), 0).astype(np.float32), found.affine)
+        title = f"Found, where {meaning}: p < 0.05 ({'TFCE' if tfce else 'largest |t|'}), {share:.0%} of the brain"
+        panels.append(brains.Panel(shown, title, LOG_UNIT))
+    return panels
 
 
-def portraits(
-    results: Results, explanations: pd.DataFrame, comparison: dict[str, Any], groups: dict[int, str]
-) -> list[brains.Portrait]:
-    """Three participants by their agreement with the planted truth or, without one, by the change of their logit.
-
-    The median control, the median case and, of everyone, the one at the lower quartile: not the best of them.
-    """
-    own = explanations[explanations["direction"] == explanations["is_case"].map(DIRECTION)].set_index("scan_id")
-    score = (own["logit_simulated"] - own["logit"]) * own["direction"].map(ALIGNMENT)
-    meaning = "logit change"
-    if "truth" in comparison:
-        agreement = pd.DataFrame(comparison["scans"]).set_index("scan_id")["signed_ncc"].dropna().astype(float)
-        if len(agreement):  # on a null cohort every truth is constant and agrees with nothing
-            score, meaning = agreement, "NCC with truth"
-    is_case = own["is_case"].loc[score.index]
-    wanted = {
-        "median control": (score[is_case == 0], 0.5),
-        "median case": (score[is_case == 1], 0.5),
-        "lower quartile of all": (score, 0.25),
-    }
+def portraits(results: Results, people: pd.DataFrame, groups: dict[int, str]) -> list[brains.Portrait]:
+    """The most and the least typical participants, from the table of ``typical``."""
     found = []
-    for name, (candidates, quantile) in wanted.items():
-        scan_id = str((candidates - float(candidates.quantile(quantile))).abs().idxmin())
-        row = own.loc[scan_id].to_dict()
+    for row in people.itertuples():
         title = (
-            f"{scan_id} ({groups[row['is_case']]}), {row['direction']}: logit {row['logit']:.1f} to "
-            f"{row['logit_simulated']:.1f}. {meaning} {score[scan_id]:.2f} ({name})"
+            f"{row.scan_id} ({groups[row.is_case]}), {row.direction}: logit {row.logit:.1f} to "
+            f"{row.logit_simulated:.1f}; {row.place} typical, r = {row.typicality:.2f}"
         )
         names = (
-            layout.aligned_t1w(scan_id),
-            layout.simulated_t1w(scan_id, row["direction"]),
-            layout.log_jacobian(scan_id, row["direction"]),
+            layout.aligned_t1w(row.scan_id),
+            layout.simulated_t1w(row.scan_id, row.direction),
+            layout.log_jacobian(row.scan_id, row.direction),
         )
         found.append(brains.Portrait(title, *(brains.load(results.one(file)) for file in names)))
     return found
+
+
+def typical(explanations: pd.DataFrame, typicality: dict[str, float]) -> pd.DataFrame:
+    """Three most and three least typical participants (fewer of a small cohort), a row each with the first scan."""
+    own = explanations[explanations["direction"] == explanations["is_case"].map(DIRECTION)]
+    people = own.drop_duplicates("participant_id")
+    people = people.assign(typicality=people["participant_id"].map(typicality)).dropna(subset="typicality")
+    people = people.sort_values("typicality", ascending=False)
+    n = min(EXTREMES, len(people) // 2)
+    return pd.concat([people.head(n).assign(place="most"), people.tail(n).assign(place="least")])

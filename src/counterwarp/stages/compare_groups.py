@@ -46,6 +46,9 @@ MAPS = {
     method: ("saliency", saliency.SIDECAR["Units"], saliency.SIDECAR["Sign"], f"{method} saliency over everyone")
     for method in saliency.METHODS
 }  # fmt: skip
+GROUP_DIFFERENCE = "groupDifference"
+ENHANCED = ("aligned", GROUP_DIFFERENCE)  # contrasts with TFCE, which takes nearly all of the statistics' time
+AVERAGED = {name: entry[3] for name, entry in MAPS.items()} | {GROUP_DIFFERENCE: "half of inject minus remove"}
 STATISTICS = {
     "t": "t statistic",
     "effect": "Cohen's d of the mean, or partial correlation with the tested covariate",
@@ -71,7 +74,8 @@ class Gathered:
     """What one pass over the scans leaves: memory grows with participants x brain voxels, for the inference."""
 
     means: dict[str, MeanMap]
-    voxels: np.ndarray  # (participants, brain voxels) float32, aligned log-Jacobian
+    aligned: np.ndarray  # (participants, brain voxels) float32, log-Jacobian of the own direction, sign-aligned
+    both: np.ndarray  # the same, the mean of both directions: half of inject minus remove
     scans: list[dict[str, Any]] = field(default_factory=list)
     regions: list[pd.DataFrame] = field(default_factory=list)
 
@@ -109,7 +113,8 @@ def compare_groups(
         record |= finite(agreement.agreement(mean_maps, store.brain_mask))
         if truth is not None:
             record["truth"] |= finite(agreement.summarise(gathered.scans)) | {"planted": _planted(truth)}
-        record["inference"] = finite(_infer(output, store, people, gathered.voxels, settings, seed))
+        record["typicality"] = dict(zip(people["participant_id"], agreement.typicality(gathered.aligned), strict=True))
+        record["inference"] = finite(_infer(output, store, people, gathered, settings, seed))
         planted = regions.volume_change(mean_maps["truth"]) if "truth" in mean_maps else None
         region_tables.write(
             output, pd.concat(gathered.regions, ignore_index=True), people, regions, settings, seed, planted
@@ -130,8 +135,9 @@ def _gather(
 ) -> Gathered:
     """Read every scan's maps once."""
     brain, index = store.brain_mask, store.index
+    size = (len(people), int(brain.sum()))
     gathered = Gathered(
-        defaultdict(lambda: MeanMap(store.grid.shape)), np.zeros((len(people), int(brain.sum())), np.float32)
+        defaultdict(lambda: MeanMap(store.grid.shape)), np.zeros(size, np.float32), np.zeros(size, np.float32)
     )
     scans_of = index.groupby("participant_id")["scan_id"].transform("count")
     person_of = pd.Series(people.index, index=people["participant_id"])
@@ -144,8 +150,10 @@ def _gather(
         maps = _scan_maps(scan_id, is_case, directions[DIRECTION[is_case]], store.grid, sources)
         for name, values in maps.items():
             gathered.means[name].add(values, 1 / scans)
-        smooth = _smooth(maps["aligned"], store.grid, settings.smoothing)
-        gathered.voxels[person_of[participant]] += np.nan_to_num(smooth[brain]) / scans
+        both = (directions["inject"] - directions["remove"]) / 2
+        for rows, values in ((gathered.aligned, maps["aligned"]), (gathered.both, both)):
+            smooth = _smooth(values, store.grid, settings.smoothing)
+            rows[person_of[participant]] += np.nan_to_num(smooth[brain]) / scans
         gathered.scans.append({"scan_id": scan_id, "direction": DIRECTION[is_case], **agreement.of_scan(maps, brain)})
         to_native = abs(np.linalg.det(read_itk_affine(sources.transforms / layout.affine(scan_id))[:3, :3]))
         table = region_tables.of_scan(directions, is_case, regions, to_native)
@@ -176,40 +184,48 @@ def _scan_maps(
     return maps
 
 
+def _contrasts(people: pd.DataFrame, gathered: Gathered, tested: str) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+    """Name -> (rows of people, their values, tested variable)."""
+    is_case = people["is_case"].to_numpy()
+    controls, cases, everyone = np.flatnonzero(is_case == 0), np.flatnonzero(is_case == 1), np.arange(len(people))
+    return {
+        "injectControl": (controls, gathered.aligned[controls], tested),
+        "removeCase": (cases, -gathered.aligned[cases], tested),
+        "aligned": (everyone, gathered.aligned, tested),
+        GROUP_DIFFERENCE: (everyone, gathered.both, "is_case"),
+    }
+
+
 def _infer(
-    output: Path, store: CohortStore, people: pd.DataFrame, voxels: np.ndarray, settings: ComparisonSettings, seed: int
+    output: Path, store: CohortStore, people: pd.DataFrame, gathered: Gathered, settings: ComparisonSettings, seed: int
 ) -> dict[str, Any]:
-    """Statistics of the three group maps: their images, their designs as tables, and a summary."""
-    brain, is_case = store.brain_mask, people["is_case"].to_numpy()
-    whole = nib.Nifti1Image(brain.astype(np.uint8), store.grid.affine)
+    """Statistics of every contrast: their images, their designs as tables, and a summary."""
     summary = {}
-    for name, rows, sign in (
-        ("injectControl", np.flatnonzero(is_case == 0), 1),
-        ("removeCase", np.flatnonzero(is_case == 1), -1),
-        ("aligned", np.arange(len(people)), 1),
-    ):
-        design = make_design(people, rows, settings.tested, settings.nuisance)
-        enhance = whole if settings.tfce and name == "aligned" else None
-        statistics = infer(sign * voxels[rows], design, settings.permutations, seed, enhance)
+    for name, (rows, voxels, tested) in _contrasts(people, gathered, settings.tested).items():
+        design = make_design(people, rows, tested, settings.nuisance)
+        enhance = store.brain_mask if settings.tfce and name in ENHANCED else None
+        statistics = infer(voxels, design, settings.permutations, seed, enhance)
         for statistic, values in statistics.items():
             volume = np.zeros(store.grid.shape, np.float32)
-            volume[brain] = values
+            volume[store.brain_mask] = values
             images.save(
                 output / layout.group_statistic(name, statistic), volume, store.grid,
-                {"Description": STATISTICS[statistic], "Map": MAPS[name][3], "Tested": settings.tested},
+                {"Description": STATISTICS[statistic], "Map": AVERAGED[name], "Tested": tested},
             )  # fmt: skip
         design.table.to_csv(output / f"design_{name}.csv", index=False)
         summary[name] = _summary(statistics, design) | {
-            "fwhm_mm": residual_smoothness(voxels[rows], design, brain, store.grid.spacing)
+            "fwhm_mm": residual_smoothness(voxels, design, store.brain_mask, store.grid.spacing)
         }
     return summary
 
 
 def _summary(statistics: dict[str, np.ndarray], design: Design) -> dict[str, Any]:
-    """Share of the brain that is significant under each correction."""
+    """Share of the brain that is significant under each correction, and the smallest p that was possible."""
     return {
         "participants": len(design.rows),
+        "folds": len(np.unique(design.folds)),
         "degrees_of_freedom": design.degrees_of_freedom,
+        "smallest_p": design.smallest_p,
         "significant_share": {
             name: float(((values < 0.05) if name == "qFDR" else (values > -np.log10(0.05))).mean())
             for name, values in statistics.items()

@@ -13,8 +13,7 @@ import numpy as np
 from counterwarp.core import images, layout, templates
 from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
-from counterwarp.report import brains, metadata, page, summary, tables, viewer
-from counterwarp.report.illustrations import draw_all
+from counterwarp.report import brains, illustrations, metadata, page, summary, tables, viewer
 from counterwarp.report.participants import write_pages
 from counterwarp.report.results import Results
 
@@ -22,8 +21,8 @@ TEMPLATE_RESOLUTION = 2  # mm: sharp enough under maps of 2 mm and more, and sma
 
 
 def write_report(folders: Sequence[Path], output: Path) -> None:
-    """Write report.html, evaluation.json, CITATION.md, participants.tsv, dataset_description.json, figures/ and
-    participants/, a page per scan.
+    """Write report.html, evaluation.json, CITATION.md and CITATION.bib, participants.tsv, dataset_description.json,
+    figures/ and participants/, a page per scan.
 
     Raises
     ------
@@ -38,6 +37,7 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
         comparison = json.loads(results.one("comparison.json").read_text())
         predictions = results.table("predictions*.csv").query("split == 'test'")
         explanations = results.table("explanations_*.csv")
+        paths = results.table("doses_*.csv").merge(cohort[["scan_id", "is_case"]], on="scan_id")
         records = results.records()
         evaluation = summary.evaluate(predictions, explanations, comparison, records)
         (output / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
@@ -53,17 +53,19 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             "groups": groups,
             "folds": int(predictions["fold"].nunique()),
             "voxel_mm": float(found.header.get_zooms()[0]),
-            "inference": comparison["inference"]["aligned"],
+            "inference": comparison["inference"],
             "comparison": comparison["settings"],
             "atlas": _atlas(comparison["settings"]["atlas"]),
             "software": summary.software(),
             "settings": summary.settings_table(records),
         }
-        (output / "CITATION.md").write_text(page.render("CITATION.md", **context))
+        methods = page.render("CITATION.md", **context)
+        (output / "CITATION.md").write_text(methods)
+        (output / "CITATION.bib").write_text(page.embedded("CITATION.bib"))
         template, _ = templates.mni152_brain(TEMPLATE_RESOLUTION)
         scan_pages = write_pages(output / "participants", results, cohort, explanations, groups, context["atlas"])
-        figures = draw_all(
-            results, template, output / "figures", predictions, explanations, regions, comparison,
+        figures = illustrations.draw_all(
+            results, template, output / "figures", predictions, explanations, paths, regions, comparison,
             evaluation["classifier"], groups,
         )  # fmt: skip
         html = page.render(
@@ -78,6 +80,9 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             warnings=summary.warnings(evaluation),
             figures=figures,
             regions=tables.rows(regions),
+            methods=methods,
+            bibliography=page.embedded("CITATION.bib"),
+            typical=tables.rows(illustrations.typical(explanations, comparison["typicality"])),
             cohort=tables.describe_groups(cohort),
             exclusions=tables.rows(results.table("exclusions.csv")),
             problems=tables.rows(results.table("problems.csv")),

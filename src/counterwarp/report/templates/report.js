@@ -1,4 +1,4 @@
-// Tables of class "sortable": a click, or Enter, on a heading sorts by its column; again turns the order around.
+// Tables of class "sortable": a click, Enter or the space bar on a heading sorts by its column; again turns the order around.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const value = (row, column) => {
@@ -16,8 +16,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       body.append(...(down ? rows.reverse() : rows));
     };
     heading.tabIndex = 0;
-    heading.setAttribute("role", "columnheader button");
     heading.addEventListener("click", sort);
-    heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(); });
+    heading.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });
   });
 }

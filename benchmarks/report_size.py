@@ -1,0 +1,121 @@
+"""Size of a large cohort's report, and the time a browser takes to open it.
+
+    python benchmarks/report_size.py RESULTS [--participants 500]
+
+A finished run is replicated: copies of its scans under new names (links to the same files) until the cohort is large
+enough. Time is that of headless Chromium from its start to the loaded page, less that of an empty page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from counterwarp.stages.write_report import write_report
+
+NAMES = ("scan_id", "participant_id")
+LIMITS = {"report_mb": 15.0, "participant_page_mb": 3.0, "load_seconds": 3.0}
+
+
+def replicate(results: Path, folder: Path, participants: int) -> None:
+    """A results folder with every scan's files linked, and its rows repeated, under new names."""
+    cohort = pd.read_csv(next(results.rglob("cohort.csv")), dtype=dict.fromkeys(NAMES, str))
+    scans = list(cohort["scan_id"])
+    copies = -(-participants // len(scans))
+    for path in (p for p in results.rglob("*") if p.is_file()):
+        if path.parent == results or (path.parent.name in ("participants", "figures") and path.suffix == ".html"):
+            continue
+        target = folder / path.relative_to(results)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        owner = next((scan for scan in scans if path.name.startswith(f"{scan}_")), None)
+        if path.suffix == ".csv":
+            repeat_rows(path, target, copies)
+        elif path.name == "comparison.json":
+            target.write_text(json.dumps(repeat_people(json.loads(path.read_text()), copies)))
+        elif owner is None:
+            target.symlink_to(path.resolve())
+        else:
+            for copy in range(copies):
+                link(path, target.with_name(renamed(owner, copy) + path.name.removeprefix(owner)), owner, copy)
+
+
+def renamed(name: str, copy: int) -> str:
+    """sub-01 -> sub-01x3; a session keeps its place at the end."""
+    first, *rest = name.split("_", 1)
+    return "_".join([f"{first}x{copy}", *rest])
+
+
+def link(path: Path, target: Path, owner: str, copy: int) -> None:
+    """Link a scan's file; records name the scan inside."""
+    if path.suffix == ".json":
+        target.write_text(path.read_text().replace(f'"{owner}"', f'"{renamed(owner, copy)}"'))
+    else:
+        target.symlink_to(path.resolve())
+
+
+def repeat_rows(path: Path, target: Path, copies: int) -> None:
+    """Repeat the rows of a table that is about scans or participants."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
+    names = [name for name in NAMES if name in table]
+    if not names:
+        shutil.copy(path, target)
+        return
+    parts = [table.assign(**{n: table[n].map(lambda v, c=c: renamed(v, c)) for n in names}) for c in range(copies)]
+    pd.concat(parts).to_csv(target, index=False)
+
+
+def repeat_people(comparison: dict, copies: int) -> dict:
+    """comparison.json with every participant's typicality repeated."""
+    people = comparison["typicality"].items()
+    return comparison | {"typicality": {renamed(name, c): value for c in range(copies) for name, value in people}}
+
+
+def opening_seconds(browser: str, page: str) -> float:
+    """Seconds of a headless browser that opens a page, prints its DOM and ends; the best of three."""
+    times = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as profile:
+            start = time.perf_counter()
+            command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"]
+            command += ["--disable-background-networking", f"--user-data-dir={profile}", page]
+            subprocess.run(command, check=True, capture_output=True, timeout=300)
+            times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--participants", type=int, default=500)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        copied, report = Path(scratch) / "results", Path(scratch) / "report"
+        replicate(options.results, copied, options.participants)
+        start = time.perf_counter()
+        write_report([copied], report)
+        pages = [path.stat().st_size / 1e6 for path in (report / "participants").iterdir()]
+        found = {
+            "participant_pages": len(pages),
+            "participant_page_mb": round(max(pages), 2),
+            "report_mb": round((report / "report.html").stat().st_size / 1e6, 2),
+            "write_seconds": round(time.perf_counter() - start, 1),
+            "cpus": os.cpu_count(),
+        }
+        browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        if browser:
+            empty = opening_seconds(browser, "about:blank")
+            found["load_seconds"] = round(opening_seconds(browser, f"file://{report / 'report.html'}") - empty, 2)
+        too_much = [name for name, limit in LIMITS.items() if found.get(name, 0) > limit]
+        print(json.dumps(found | {"limits": LIMITS, "over_the_limit": too_much}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
