@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -199,7 +200,7 @@ def _fold_flips(
         flipped = flip[:, None] * means
         return _ratio(flipped.mean(axis=0), _standard_error(flipped))
 
-    return [lambda flip=flip: t(flip) for flip in signs]
+    return [partial(t, flip) for flip in signs]
 
 
 def _permutations_within_folds(
@@ -225,7 +226,7 @@ def _permutations_within_folds(
         return order
 
     orders = [np.arange(len(values)), *(shuffle() for _ in range(permutations))]
-    return [lambda order=order: t(order) for order in orders]
+    return [partial(t, order) for order in orders]
 
 
 def _enhance(t: np.ndarray, mask: np.ndarray) -> np.ndarray:
