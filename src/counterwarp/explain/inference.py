@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -199,7 +200,7 @@ def _fold_flips(
         flipped = flip[:, None] * means
         return _ratio(flipped.mean(axis=0), _standard_error(flipped))
 
-    return [lambda flip=flip: t(flip) for flip in signs]
+    return [partial(t, flip) for flip in signs]
 
 
 def _permutations_within_folds(
@@ -225,7 +226,7 @@ def _permutations_within_folds(
         return order
 
     orders = [np.arange(len(values)), *(shuffle() for _ in range(permutations))]
-    return [lambda order=order: t(order) for order in orders]
+    return [partial(t, order) for order in orders]
 
 
 def _enhance(t: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -262,7 +263,7 @@ def interval(design: Design) -> float:
 def residual_smoothness(
     values: np.ndarray, design: Design, mask: np.ndarray, spacing: tuple[float, ...]
 ) -> list[float]:
-    """FWHM (mm) per axis of the residuals, from the variance of differences between neighbours (Forman et al. 1995).
+    """FWHM (mm) per axis of the residuals by the variance of differences between neighbours (Forman et al. 1995).
 
     Parameters
     ----------
@@ -271,6 +272,8 @@ def residual_smoothness(
     spacing : mm
     """
     model = design.confounds if design.tests_mean else np.column_stack([design.confounds, design.tested])
+    if np.linalg.matrix_rank(model) == len(values):
+        return [float("nan")] * len(spacing)  # the model fits everything and leaves no residuals
     residuals = values - model @ np.linalg.lstsq(model, values, rcond=None)[0]
     scale = residuals.std(axis=0)
     standard = np.divide(residuals, scale, out=np.zeros_like(residuals), where=scale > 0)

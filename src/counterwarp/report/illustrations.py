@@ -116,15 +116,15 @@ def _significant(results: Results, found: nib.Nifti1Image, inference: dict[str, 
 def portraits(results: Results, people: pd.DataFrame, groups: dict[int, str]) -> list[brains.Portrait]:
     """The most and the least typical participants, from the table of ``typical``."""
     found = []
-    for row in people.itertuples():
+    for row in people.to_dict("records"):
         title = (
-            f"{row.scan_id} ({groups[row.is_case]}), {row.direction}: logit {row.logit:.1f} to "
-            f"{row.logit_simulated:.1f}; {row.place} typical, r = {row.typicality:.2f}"
+            f"{row['scan_id']} ({groups[row['is_case']]}), {row['direction']}: logit {row['logit']:.1f} to "
+            f"{row['logit_simulated']:.1f}; {row['place']} typical, r = {row['typicality']:.2f}"
         )
         names = (
-            layout.aligned_t1w(row.scan_id),
-            layout.simulated_t1w(row.scan_id, row.direction),
-            layout.log_jacobian(row.scan_id, row.direction),
+            layout.aligned_t1w(row["scan_id"]),
+            layout.simulated_t1w(row["scan_id"], row["direction"]),
+            layout.log_jacobian(row["scan_id"], row["direction"]),
         )
         found.append(brains.Portrait(title, *(brains.load(results.one(file)) for file in names)))
     return found
