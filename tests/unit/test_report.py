@@ -103,7 +103,7 @@ def test_page_is_self_contained_and_has_every_figure(with_truth):
     assert not re.findall(r"(?:src|href)=[\"'](?!#|data:|participants/)", html)
     assert "url(http" not in html
     assert "@import" not in html
-    assert html.count("<svg") == 6
+    assert html.count("<svg") == 8
     assert "currentColor" in html
     names = {path.name for path in (with_truth[1] / "figures").iterdir()}
     assert names == {

@@ -263,7 +263,7 @@ def interval(design: Design) -> float:
 def residual_smoothness(
     values: np.ndarray, design: Design, mask: np.ndarray, spacing: tuple[float, ...]
 ) -> list[float]:
-    """FWHM (mm) per axis of the residuals, from the variance of differences between neighbours (Forman et al. 1995).
+    """FWHM (mm) per axis of the residuals by the variance of differences between neighbours (Forman et al. 1995).
 
     Parameters
     ----------
@@ -272,6 +272,8 @@ def residual_smoothness(
     spacing : mm
     """
     model = design.confounds if design.tests_mean else np.column_stack([design.confounds, design.tested])
+    if np.linalg.matrix_rank(model) == len(values):
+        return [float("nan")] * len(spacing)  # the model fits everything and leaves no residuals
     residuals = values - model @ np.linalg.lstsq(model, values, rcond=None)[0]
     scale = residuals.std(axis=0)
     standard = np.divide(residuals, scale, out=np.zeros_like(residuals), where=scale > 0)

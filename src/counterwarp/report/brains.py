@@ -21,7 +21,7 @@ DIVERGING = "berlin"
 LIMIT_PERCENTILE = 99.5  # of |map| where it is not 0: colours saturate there, a single voxel does not set the scale
 OPAQUE_SHARE = 0.4  # of the colour limit: from here on a map hides the anatomy, below it fades
 SLICE_SPACING_MM = 12.0
-STRIP = 0.9  # share of the figure's width that slices take; the colour bar has the rest
+STRIP = 0.88  # share of the figure's width that slices take; the colour bar has the rest
 LABEL_SIZE = 8  # points
 
 
@@ -92,7 +92,8 @@ def paint_portraits(figure: Figure, portraits: list[Portrait], slices: dict[str,
     for row, portrait in enumerate(portraits):
         bottom = 1 - (row + 1) * height
         bound = limit(portrait.log_jacobian)
-        before, after = _on_black(portrait.before), _on_black(portrait.after)
+        outside = portrait.before.get_fdata() == 0
+        before, after = _on_black(portrait.before, outside), _on_black(portrait.after, outside)
         figure.text(0.002, bottom + 0.95 * height, portrait.title, fontweight="bold", va="center")
         _backdrop(figure, bottom, 0.8 * height)
         for column, (axis, cut, kind) in enumerate(columns):
@@ -105,10 +106,10 @@ def paint_portraits(figure: Figure, portraits: list[Portrait], slices: dict[str,
         colour_bar(figure, bottom + 0.06 * height, 0.68 * height, bound, unit)
 
 
-def _on_black(image: nib.Nifti1Image) -> nib.Nifti1Image:
+def _on_black(image: nib.Nifti1Image, outside: np.ndarray) -> nib.Nifti1Image:
     """A z-scored brain with its darkest value outside (there it is 0, which would be mid-grey)."""
     data = image.get_fdata()
-    return nib.Nifti1Image(np.where(data == 0, data.min(), data), image.affine)
+    return nib.Nifti1Image(np.where(outside, data.min(), data), image.affine)
 
 
 def _fading() -> ListedColormap:
@@ -145,7 +146,7 @@ def _overlay(
 
 
 def _anatomy(image: nib.Nifti1Image, axis: str, cut: float, figure: Figure, axes: Axes) -> None:
-    display = plot_anat(image, **_one_axis(axis, [cut], figure, axes))
+    display = plot_anat(image, dim=False, **_one_axis(axis, [cut], figure, axes))
     display.annotate(size=LABEL_SIZE)
 
 
