@@ -46,7 +46,7 @@ def null_run(seed: int, participants: int, folds: int, permutations: int, tfce: 
     found = {}
     for name, tested in (("mean, between folds", MEAN), ("group, within folds", "is_case")):
         statistics = infer(maps, make_design(people, everyone, tested, []), permutations, seed, mask)
-        found |= {f"{name}, {key[8:]}": bool(v.max() > SIGNIFICANT) for key, v in statistics.items() if "log10p" in key}
+        found |= {f"{name}, {key[6:]}": bool(v.max() > SIGNIFICANT) for key, v in statistics.items() if "log10p" in key}
     naive = permuted_ols(np.ones((participants, 1)), maps, n_perm=permutations, random_state=seed, verbose=0)
     return found | {"mean, participants flipped": bool(naive["logp_max_t"].max() > SIGNIFICANT)}
 

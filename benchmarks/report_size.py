@@ -2,7 +2,7 @@
 
     python benchmarks/report_size.py RESULTS [--participants 500]
 
-A finished run is replicated: copies of its scans under new names (links to the same files) until the cohort is large
+A finished run is replicated: copies of its scans under new names (hard links, beside RESULTS) until the cohort is large
 enough. Time is that of headless Chromium from its start to the loaded page, less that of an empty page.
 """
 
@@ -41,7 +41,7 @@ def replicate(results: Path, folder: Path, participants: int) -> None:
         elif path.name == "comparison.json":
             target.write_text(json.dumps(repeat_people(json.loads(path.read_text()), copies)))
         elif owner is None:
-            target.symlink_to(path.resolve())
+            target.hardlink_to(path.resolve())
         else:
             for copy in range(copies):
                 link(path, target.with_name(renamed(owner, copy) + path.name.removeprefix(owner)), owner, copy)
@@ -58,7 +58,7 @@ def link(path: Path, target: Path, owner: str, copy: int) -> None:
     if path.suffix == ".json":
         target.write_text(path.read_text().replace(f'"{owner}"', f'"{renamed(owner, copy)}"'))
     else:
-        target.symlink_to(path.resolve())
+        target.hardlink_to(path.resolve())
 
 
 def repeat_rows(path: Path, target: Path, copies: int) -> None:
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--participants", type=int, default=500)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=options.results.parent) as scratch:
         copied, report = Path(scratch) / "results", Path(scratch) / "report"
         replicate(options.results, copied, options.participants)
         start = time.perf_counter()
