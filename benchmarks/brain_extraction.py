@@ -78,7 +78,7 @@ def measure(scan: str, data: Path, templates: Path, output: Path, other: str | N
     )
     found = read_mask(mask)
     truth = true_brain(data / "labels" / f"{scan}_dseg.nii.gz")
-    record = json.loads((output / f"{scan}_desc-qc.json").read_text())
+    record = json.loads((output / f"{scan}_desc-qc.json").read_text(encoding="utf-8"))
     return {
         "dice": overlap(found, truth),
         "too_much": (found & ~truth).sum() / truth.sum(),
@@ -135,7 +135,7 @@ def brain_extraction(data: Path, heads: int | None, jobs: int, other: str | None
         measured = pool.map(lambda scan: measure(scan, data, templates, output, other), chosen)
         rows = [{"scan": scan, **row} for scan, row in zip(chosen, measured, strict=True)]
     print_summary(rows, Console())
-    with (output / "brain_extraction.csv").open("w", newline="") as file:
+    with (output / "brain_extraction.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)

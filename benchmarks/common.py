@@ -65,7 +65,7 @@ def write_cohort(folder: Path, scans: int, side: int) -> Path:
         "is_case": is_case, "fold": fold,
         "chunk": np.arange(scans) // (2 * FOLDS) // (CHUNK // 2),
     }).to_csv(folder / "index.csv", index=False)  # fmt: skip
-    (folder / "cohort.json").write_text("{}")
+    (folder / "cohort.json").write_text("{}", encoding="utf-8")
     return folder
 
 

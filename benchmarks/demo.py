@@ -22,7 +22,7 @@ def processes_below(pid: int) -> list[int]:
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            parent = int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
         except OSError:
             continue  # it ended meanwhile
         parents.setdefault(parent, []).append(int(stat.parent.name))
@@ -37,7 +37,7 @@ def memory_below(pid: int) -> int:
     total = 0
     for process in processes_below(pid):
         try:
-            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines()
         except OSError:
             continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
@@ -56,7 +56,7 @@ def main() -> None:
         "minutes": round((time.monotonic() - begin) / 60, 1),
         "peak_memory_GiB": round(peak / 2**30, 2),
         "cores": os.cpu_count(),
-        "evaluation": json.loads((ROOT / "results/evaluation.json").read_text()),
+        "evaluation": json.loads((ROOT / "results/evaluation.json").read_text(encoding="utf-8")),
     }
     print(json.dumps(result, indent=2))
 

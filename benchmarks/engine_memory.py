@@ -41,7 +41,7 @@ SETTINGS = ClassifierSettings()
 
 def private_memory() -> float:
     """Memory of this process that is not a mapped file, MiB."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1024
 
 
@@ -91,7 +91,7 @@ def export(folder: Path) -> float:
         path.mkdir()
     save_classifier(Classifier(torch.zeros(1, 1, *store.grid.shape)), networks[0], width=16)
     save_simulator(Simulator(), networks[1], width=16, experts=3)
-    (networks[1] / "simulator.json").write_text(json.dumps({"margin": 1.0}))
+    (networks[1] / "simulator.json").write_text(json.dumps({"margin": 1.0}), encoding="utf-8")
     map_jacobians(folder, *networks, 0, 0, "cpu", folder / "maps", JacobianSettings(doses=1))
     return private_memory()
 

@@ -56,7 +56,7 @@ def write_networks(cohort: Path) -> None:
         (cohort.parent / name).mkdir()
     save_classifier(classifier, cohort.parent / "classifier", width=16)
     save_simulator(simulator, cohort.parent / "simulator", width=16, experts=3)
-    (cohort.parent / "simulator" / "simulator.json").write_text(json.dumps({"margin": 1.0}))
+    (cohort.parent / "simulator" / "simulator.json").write_text(json.dumps({"margin": 1.0}), encoding="utf-8")
 
 
 def measure(cohort: Path, variant: str) -> dict[str, float]:

@@ -168,7 +168,7 @@ def measure(name: str, head: Head, templates: Path, folder: Path) -> tuple[float
     native, mask = folder / layout.native_t1w(scan), folder / layout.native_mask(scan)
     run("align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(folder), *common)
     dice = overlap(read_mask(mask), np.asarray(head.brain.dataobj) > 0)
-    status = json.loads((folder / layout.quality_record(scan)).read_text())["status"]
+    status = json.loads((folder / layout.quality_record(scan)).read_text(encoding="utf-8"))["status"]
     return dice, status, read_itk_affine(folder / layout.affine(scan))
 
 
@@ -197,7 +197,7 @@ def misposed_heads(t1w: Path, labels: Path, orientations: int, output: Path) -> 
         rows[name] = {"dice": float(dice), "affine_error_mm": error, "status": status}
         table.add_row(name, f"{dice:.3f}", f"{error:.2f}", status)
     Console().print(table)
-    (output / "misposed_heads.json").write_text(json.dumps(rows, indent=2) + "\n")
+    (output / "misposed_heads.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def replicate(results: Path, folder: Path, participants: int) -> None:
         if path.suffix == ".csv":
             repeat_rows(path, target, copies)
         elif path.name == "comparison.json":
-            target.write_text(json.dumps(repeat_people(json.loads(path.read_text()), copies)))
+            target.write_text(
+                json.dumps(repeat_people(json.loads(path.read_text(encoding="utf-8")), copies)), encoding="utf-8"
+            )
         elif owner is None:
             target.hardlink_to(path.resolve())
         else:
@@ -56,7 +58,9 @@ def renamed(name: str, copy: int) -> str:
 def link(path: Path, target: Path, owner: str, copy: int) -> None:
     """Link a scan's file; records name the scan inside."""
     if path.suffix == ".json":
-        target.write_text(path.read_text().replace(f'"{owner}"', f'"{renamed(owner, copy)}"'))
+        target.write_text(
+            path.read_text(encoding="utf-8").replace(f'"{owner}"', f'"{renamed(owner, copy)}"'), encoding="utf-8"
+        )
     else:
         target.hardlink_to(path.resolve())
 

@@ -41,7 +41,7 @@ def start(kind: str, cohort: Path, output: Path, *options: object) -> subprocess
 
 def steps_done(history: Path) -> int:
     """Rows that a running training has written."""
-    return max(0, history.read_text().count("\n") - 1) if history.exists() else 0
+    return max(0, history.read_text(encoding="utf-8").count("\n") - 1) if history.exists() else 0
 
 
 def attempts(cohort: Path, output: Path, steps: int, options: tuple) -> list[pd.DataFrame]:
@@ -89,7 +89,7 @@ def main() -> None:
         cohort, folder = write_cohort(Path(name) / "cohort", 40, options.side), Path(name)
         start("classifier", cohort, folder / "classifier", "--epochs", 8).wait()
         record = folder / "classifier" / "classifier.json"
-        gap = json.loads(record.read_text())["logit_gap"]
+        gap = json.loads(record.read_text(encoding="utf-8"))["logit_gap"]
         training = ("--classifier", folder / "classifier", "--steps", options.steps)
         if start("simulator", cohort, folder / "whole", *training).wait():
             raise RuntimeError("the uninterrupted training failed")

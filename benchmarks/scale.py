@@ -33,7 +33,7 @@ def watch(command: list[str], where: Path) -> tuple[float, int]:
     begin, peak = time.monotonic(), 0
     head = subprocess.Popen(command, cwd=where, env=environment)
     while head.poll() is None:
-        for line in Path(f"/proc/{head.pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{head.pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 peak = max(peak, int(line.split()[1]) * 1024)
         time.sleep(1)
@@ -80,7 +80,7 @@ def main() -> None:
         ]
         elapsed, peak = watch(command, where)
         again, peak_again = watch([*command, "-resume"], where)
-        with (where / "out/pipeline_info/trace.txt").open() as file:
+        with (where / "out/pipeline_info/trace.txt").open(encoding="utf-8") as file:
             tasks = list(csv.DictReader(file, delimiter="\t"))
         overheads = [seconds(task["duration"]) - seconds(task["realtime"]) for task in tasks]
         result = {

@@ -24,7 +24,7 @@ MAPS = ("MAP_JACOBIANS", "MAP_SALIENCY", "COMPARE_GROUPS")
 def cpu_seconds(results: Path) -> dict[str, float]:
     """Process -> CPU seconds of all its tasks."""
     total: dict[str, float] = defaultdict(float)
-    with (results / "pipeline_info" / "trace.txt").open() as file:
+    with (results / "pipeline_info" / "trace.txt").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if row["status"] in ("COMPLETED", "CACHED"):
                 total[row["name"].split()[0]] += seconds(row["realtime"]) * float(row["%cpu"].rstrip("%")) / 100
@@ -33,7 +33,7 @@ def cpu_seconds(results: Path) -> dict[str, float]:
 
 def lines_of(path: Path) -> int:
     """Rows of a CSV table."""
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         return sum(1 for _ in csv.DictReader(file))
 
 

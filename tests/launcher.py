@@ -19,7 +19,7 @@ def write_tiny_cohort(folder, scans=TINY_SCANS):
         data = np.random.default_rng(number).random((8, 8, 8)).astype(np.float32)
         nib.save(nib.Nifti1Image(data, np.diag([8.0, 8, 8, 1])), folder / f"{number}.nii.gz")
         lines.append(f"{number},{number}.nii.gz,{['case', 'control'][number % 2]}")
-    (folder / "cohort.csv").write_text("\n".join(lines) + "\n")
+    (folder / "cohort.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder / "cohort.csv"
 
 
@@ -32,5 +32,5 @@ def run(where, *arguments, **environment):
 
 def tasks(outdir):
     """(process, status) of every task of the last run, from the trace."""
-    with (outdir / "pipeline_info" / "trace.txt").open() as file:
+    with (outdir / "pipeline_info" / "trace.txt").open(encoding="utf-8") as file:
         return [(row["name"].split(" ")[0], row["status"]) for row in csv.DictReader(file, delimiter="\t")]

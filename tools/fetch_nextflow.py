@@ -18,7 +18,7 @@ def fetch(lock: Path, folder: Path) -> None:
     maven = MavenContext(
         repo_cache=folder / "repository", remote_repos={"mirror": mirror} if mirror else None, timeout=60
     )
-    for line in lock.read_text().splitlines():
+    for line in lock.read_text(encoding="utf-8").splitlines():
         coordinate, expected = line.split()
         group, name, version = coordinate.split(":")
         jar = maven.project(group, name).at_version(version).artifact().resolve()

@@ -93,7 +93,7 @@ class Cluster:
         for name in ("slurmd-cpu1", "slurmd-gpu1", "slurmctld", "munged"):
             file = self.folder / "run" / f"{name}.pid"
             if file.exists():
-                os.kill(int(file.read_text()), signal.SIGTERM)
+                os.kill(int(file.read_text(encoding="utf-8")), signal.SIGTERM)
 
     def _start(self):
         for name in ("state", "log", "run", "spool/cpu1", "spool/gpu1", "munge", "socket", "dev"):
@@ -106,7 +106,7 @@ class Cluster:
             "controller_port": _free_port(), "cpu_port": _free_port(), "gpu_port": _free_port(),
         }  # fmt: skip
         for name, text in (("slurm", CONFIGURATION), ("gres", GRES), ("cgroup", CGROUP)):
-            (self.folder / f"{name}.conf").write_text(text.format(**values))
+            (self.folder / f"{name}.conf").write_text(text.format(**values), encoding="utf-8")
         self._run("slurmctld")
         for node in ("cpu1", "gpu1"):
             self._run("slurmd", "-N", node)
@@ -147,5 +147,5 @@ class Cluster:
 
     def jobs(self):
         """What Slurm noted of every job that ended: its JobId, Name, JobState, Partition, NodeList, Tres, WorkDir."""
-        lines = (self.folder / "jobs.txt").read_text().splitlines()
+        lines = (self.folder / "jobs.txt").read_text(encoding="utf-8").splitlines()
         return [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]

@@ -71,7 +71,9 @@ def image(cluster):
     nodes = [{"path": "/dev/nvidia0", "hostPath": str(cluster.folder / "dev" / "nvidia0")}]
     devices = [{"name": "all", "containerEdits": {"deviceNodes": nodes}}]
     GPU_SPECIFICATION.parent.mkdir(parents=True, exist_ok=True)
-    GPU_SPECIFICATION.write_text(json.dumps({"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": devices}))
+    GPU_SPECIFICATION.write_text(
+        json.dumps({"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": devices}), encoding="utf-8"
+    )
     os.environ["CONTAINERS_CONF"] = str(HERE / "containers.conf")
     yield f"localhost/counterwarp:{__version__}"
     GPU_SPECIFICATION.unlink()

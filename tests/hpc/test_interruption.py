@@ -35,7 +35,7 @@ def cancel_when_running(cluster, name, after):
 
 def attempts(results):
     """Exit codes of the attempts of both trainings, and the folder names of the last ones."""
-    with (results / "pipeline_info" / "trace.txt").open() as file:
+    with (results / "pipeline_info" / "trace.txt").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["name"].startswith("TRAIN_SIMULATOR")]
     rows.sort(key=lambda row: int(row["task_id"]))
     return [[(row["exit"], row["hash"]) for row in rows if f"fold-{fold}" in row["name"]] for fold in (0, 1)]
@@ -44,7 +44,7 @@ def attempts(results):
 def test_stopped_trainings_continue_and_end_with_the_same_weights(cluster, submit, bare, heads, tmp_path):
     start, measured = (train(bare, 0, steps, tmp_path / str(steps)) for steps in (1, 41))
     steps = int(SECONDS / (measured - start) * 40)
-    (tmp_path / "limit.config").write_text(LIMIT)
+    (tmp_path / "limit.config").write_text(LIMIT, encoding="utf-8")
     arguments = ("-resume", "-c", tmp_path / "limit.config", "--input", heads, "--until", "simulator")
     with ThreadPoolExecutor() as pool:
         running = pool.submit(submit, bare, "test,slurm,gpu", *arguments, "--simulator.steps", steps)
@@ -55,7 +55,7 @@ def test_stopped_trainings_continue_and_end_with_the_same_weights(cluster, submi
     assert [code for code, _ in by_limit] == ["140", "0"]
     assert [code for code, _ in by_cancel] == ["143", "0"]
     for fold, ((_, _), (_, last)) in enumerate((by_limit, by_cancel)):
-        log = next(bare.glob(f"work/{last}*/.command.log")).read_text()
+        log = next(bare.glob(f"work/{last}*/.command.log")).read_text(encoding="utf-8")
         assert "continuing from" in log
         train(bare, fold, steps, tmp_path / f"fold-{fold}")
         name = "simulator.safetensors"

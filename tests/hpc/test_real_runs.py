@@ -12,7 +12,7 @@ PREPROCESSED = ("sub-001/anat/sub-001_desc-extraction.json", "sub-001/anat/sub-0
 
 
 def records(results, names):
-    return [json.loads((results / name).read_text()) for name in names]
+    return [json.loads((results / name).read_text(encoding="utf-8")) for name in names]
 
 
 def test_bare_tasks_know_their_gpu_and_their_code(bare):
@@ -43,7 +43,7 @@ def contained(submit, heads, container, tmp_path_factory):
 def test_container_runs_without_network_and_is_recorded(contained, engine):
     results = contained(engine)
     assert (results / "report.html").is_file()
-    info = json.loads((results / "pipeline_info" / "run.json").read_text())
+    info = json.loads((results / "pipeline_info" / "run.json").read_text(encoding="utf-8"))
     assert info["container_engine"] == engine
     assert info["container_digest"].startswith("sha256:")
     for record in records(results, TRAINED + PREPROCESSED):
@@ -53,7 +53,10 @@ def test_container_runs_without_network_and_is_recorded(contained, engine):
 
 def test_two_runs_in_the_same_image_are_bitwise_equal(contained):
     first, second = contained("podman"), contained("charliecloud")
-    digests = {json.loads((run / "pipeline_info/run.json").read_text())["container_digest"] for run in (first, second)}
+    digests = {
+        json.loads((run / "pipeline_info/run.json").read_text(encoding="utf-8"))["container_digest"]
+        for run in (first, second)
+    }
     assert len(digests) == 1
     found = compare_results(first, second)
     assert found.differences == {}

@@ -9,9 +9,9 @@ def placements(where):
     """(process, partition, node, CUDA_VISIBLE_DEVICES) of every task, as noted by the task itself."""
     found = []
     for note in where.glob("work/*/*/placement.txt"):
-        header = (note.parent / ".command.run").read_text()
+        header = (note.parent / ".command.run").read_text(encoding="utf-8")
         process = header.split("#SBATCH -J nf-")[1].split()[0].partition("_(")[0]
-        found.append((process, *note.read_text().split()))
+        found.append((process, *note.read_text(encoding="utf-8").split()))
     return found
 
 
@@ -49,6 +49,6 @@ def test_account_and_extra_options_reach_every_job(submit, tiny_cohort, tmp_path
     for process, _, _, gpu in placements(tmp_path):
         assert gpu == ("0,1" if process in ON_GPU else "none")
     for script in tmp_path.glob("work/*/*/.command.run"):
-        assert "#SBATCH --account=mylab --nice=7 --comment=counterwarp" in script.read_text().replace(
+        assert "#SBATCH --account=mylab --nice=7 --comment=counterwarp" in script.read_text(encoding="utf-8").replace(
             "--gres=gpu:fake:2 ", ""
         )

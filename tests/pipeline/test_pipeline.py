@@ -55,13 +55,13 @@ def test_results_are_laid_out_as_bids_derivatives(finished):
 
 def test_parameters_are_recorded_and_repeat_the_run(finished, cohort):
     recorded = finished / "out" / "pipeline_info" / "params.json"
-    parameters = json.loads(recorded.read_text())
+    parameters = json.loads(recorded.read_text(encoding="utf-8"))
     assert parameters["input"] == str(cohort)
     assert parameters["folds"] == FOLDS
     result = stub_run(finished, "-resume", "-params-file", recorded)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert json.loads(recorded.read_text()) == parameters
-    versions = json.loads((recorded.parent / "run.json").read_text())
+    assert json.loads(recorded.read_text(encoding="utf-8")) == parameters
+    versions = json.loads((recorded.parent / "run.json").read_text(encoding="utf-8"))
     assert versions["nextflow"] and versions["version"] and "-params-file" in versions["command"]
 
 
@@ -112,7 +112,7 @@ def test_missing_file_and_lonely_group_are_named(cohort, tmp_path):
 def test_help_lists_every_parameter_and_runs_nothing(tmp_path):
     result = run(tmp_path, "--help")
     assert result.returncode == 0, result.stdout + result.stderr
-    schema = json.loads((ROOT / "nextflow_schema.json").read_text())["properties"]
+    schema = json.loads((ROOT / "nextflow_schema.json").read_text(encoding="utf-8"))["properties"]
     for name, entry in schema.items():
         assert f"--{name} " in result.stdout
         for option in entry.get("properties", {}):

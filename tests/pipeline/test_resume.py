@@ -50,8 +50,8 @@ def test_nothing_changed_runs_nothing(resume):
 def test_one_scan_more_repeats_no_other_scan(resume):
     (resume.folder / "more").mkdir()
     write_tiny_cohort(resume.folder / "more", TINY_SCANS + 1)
-    sheet = (resume.folder / "cohort.csv").read_text() + f"{TINY_SCANS},more/{TINY_SCANS}.nii.gz,case\n"
-    (resume.folder / "more.csv").write_text(sheet)
+    sheet = (resume.folder / "cohort.csv").read_text(encoding="utf-8") + f"{TINY_SCANS},more/{TINY_SCANS}.nii.gz,case\n"
+    (resume.folder / "more.csv").write_text(sheet, encoding="utf-8")
     once = {"CHECK_COHORT": 1, "EXTRACT_BRAIN": 1, "ALIGN_AFFINE": 1}
     assert resume(samplesheet="more.csv") == (
         {"PREPARE_TEMPLATES": 1, "EXTRACT_BRAIN": TINY_SCANS, "ALIGN_AFFINE": TINY_SCANS},
@@ -73,6 +73,6 @@ def test_a_setting_repeats_only_what_it_touches(resume, setting, repeated):
 def test_changed_code_repeats_only_the_stages_that_use_it(resume):
     shutil.copytree(ROOT / "src", resume.folder / "src")
     saliency = resume.folder / "src" / "counterwarp" / "explain" / "saliency.py"
-    saliency.write_text(saliency.read_text() + "# changed\n")
+    saliency.write_text(saliency.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     repeated = {"MAP_SALIENCY": FOLDS} | SUMMARY
     assert resume(PYTHONPATH=str(resume.folder / "src")) == (without(repeated), repeated)

@@ -61,7 +61,7 @@ def planted(effect, tmp_path_factory):
             "is_case": is_case, "fold": (np.arange(PARTICIPANTS) // 2) % 3, "chunk": 0,
         }
     ).to_csv(folder / "index.csv", index=False)  # fmt: skip
-    (folder / "cohort.json").write_text("{}")
+    (folder / "cohort.json").write_text("{}", encoding="utf-8")
     return folder, np.stack(truths)
 
 

@@ -21,5 +21,5 @@ def write_packed_cohort(folder, scans=12, side=60.0, resolution=8.0):
         "scan_id": names, "participant_id": names, "session_id": "", "group": np.where(is_case, "case", "control"),
         "is_case": is_case, "fold": np.arange(scans) // 2 % FOLDS, "chunk": 0,
     }).to_csv(folder / "index.csv", index=False)  # fmt: skip
-    (folder / "cohort.json").write_text("{}")
+    (folder / "cohort.json").write_text("{}", encoding="utf-8")
     return folder

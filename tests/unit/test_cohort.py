@@ -99,7 +99,7 @@ def test_bids_folder_is_read_like_a_sheet(sheet, tmp_path):
         (bids / f"sub-{i}" / "anat").mkdir(parents=True)
         data = (tmp_path / f"{i}.nii.gz").read_bytes()
         (bids / f"sub-{i}" / "anat" / f"sub-{i}_T1w.nii.gz").write_bytes(data)
-    (bids / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.9.0"}))
+    (bids / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.9.0"}), encoding="utf-8")
     people = pd.DataFrame({"participant_id": [f"sub-{i}" for i in range(4)], "dx": ["AD", "CN"] * 2})
     people.to_csv(bids / "participants.tsv", sep="\t", index=False)
     check_cohort(bids, "dx", "AD", "CN", Selection([], [], ["sub-4"]), "skip", 2, tmp_path / "out")
@@ -187,13 +187,13 @@ def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
         )
         images.save(aligned / layout.aligned_t1w(scan), random.standard_normal(grid.shape).astype(np.float32), grid)
         extraction = {"stage": "extract_brain", "status": "PASS", "reasons": []}
-        (aligned / f"{scan}_desc-extraction.json").write_text(json.dumps(extraction))
+        (aligned / f"{scan}_desc-extraction.json").write_text(json.dumps(extraction), encoding="utf-8")
         verdict = {"stage": "align_affine", "status": "FAIL" if i == 3 else "PASS", "reasons": ["upside down"]}
         if i != 4:
-            (aligned / f"{scan}_desc-qc.json").write_text(json.dumps(verdict))
+            (aligned / f"{scan}_desc-qc.json").write_text(json.dumps(verdict), encoding="utf-8")
     pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
     decisions = tmp_path / "decisions.tsv"
-    decisions.write_text("scan_id\tdecision\tnote\nsub-7\tFAIL\tmoved\nsub-6\tPASS\t\n")
+    decisions.write_text("scan_id\tdecision\tnote\nsub-7\tFAIL\tmoved\nsub-6\tPASS\t\n", encoding="utf-8")
     pack_cohort(tmp_path / "cohort.csv", aligned, tmp_path, 2, 10, 0, tmp_path / "packed", decisions)
     store = CohortStore(tmp_path / "packed")
     assert set(store.index["scan_id"]) == {f"sub-{i}" for i in (0, 1, 2, 5, 6)}
@@ -219,6 +219,6 @@ def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
     ],
 )
 def test_decisions_that_cannot_be_used_stop(tmp_path, text, message):
-    (tmp_path / "decisions.csv").write_text(text)
+    (tmp_path / "decisions.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_decisions(tmp_path / "decisions.csv", {"sub-1"})

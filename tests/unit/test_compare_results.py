@@ -30,7 +30,7 @@ def runs(tmp_path):
     nib.save(nib.Nifti1Image((values > 0.5).astype(np.uint8), np.eye(4)), first / MASK)
     pd.DataFrame({"scan_id": ["sub-1"], "logit": [0.5]}).to_csv(first / TABLE, index=False)
     save_file({"weight": values}, first / WEIGHTS)
-    (first / "pipeline_info" / "params.json").write_text(json.dumps({"seed": 1, "outdir": "first"}))
+    (first / "pipeline_info" / "params.json").write_text(json.dumps({"seed": 1, "outdir": "first"}), encoding="utf-8")
     shutil.copytree(first, second)
     return first, second
 
@@ -38,7 +38,7 @@ def runs(tmp_path):
 def test_equal_content_is_equal_however_it_is_compressed(runs):
     first, second = runs
     (second / MAP).write_bytes(gzip.compress(gzip.decompress((first / MAP).read_bytes()), 1, mtime=7))
-    (second / "report.html").write_text("another time")
+    (second / "report.html").write_text("another time", encoding="utf-8")
     found = compare_results(first, second)
     assert found.differences == {} and found.parameters == {}
     assert found.equal == {"masks": 1, "images and maps": 1, "tables": 1, "weights": 1}
@@ -54,7 +54,7 @@ def test_differences_are_listed_with_their_size(runs):
     nib.save(nib.Nifti1Image(np.asarray(nib.load(first / MASK).dataobj), np.diag([2, 2, 2, 1])), second / MASK)
     pd.DataFrame({"scan_id": ["sub-1"], "logit": [0.75]}).to_csv(second / TABLE, index=False)
     (second / WEIGHTS).unlink()
-    (second / "pipeline_info" / "params.json").write_text(json.dumps({"seed": 2, "outdir": "second"}))
+    (second / "pipeline_info" / "params.json").write_text(json.dumps({"seed": 2, "outdir": "second"}), encoding="utf-8")
     found = compare_results(first, second)
     assert found.differences == {
         MAP: "1 voxels differ, by 0.25 at most",

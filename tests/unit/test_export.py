@@ -88,7 +88,7 @@ def test_a_chunk_has_the_files_of_its_scans(networks, tmp_path):
         (tmp_path / name).mkdir()
     save_classifier(networks[0], tmp_path / "classifier", width=4)
     save_simulator(networks[1], tmp_path / "simulator", width=8)
-    (tmp_path / "simulator" / "simulator.json").write_text(json.dumps({"margin": 1.0}))
+    (tmp_path / "simulator" / "simulator.json").write_text(json.dumps({"margin": 1.0}), encoding="utf-8")
     out, settings = tmp_path / "maps", JacobianSettings(doses=2)
     map_jacobians(cohort, tmp_path / "classifier", tmp_path / "simulator", 1, 0, "cpu", out, settings)
     store = CohortStore(cohort)

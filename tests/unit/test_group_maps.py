@@ -74,7 +74,7 @@ def test_a_planted_shrinkage_is_negative_in_the_aligned_map(run):
 
 
 def test_comparison_measures_the_maps_against_the_truth(run):
-    found = json.loads((run.group / "comparison.json").read_text())
+    found = json.loads((run.group / "comparison.json").read_text(encoding="utf-8"))
     truth = found["truth"]
     assert truth["group_signed_ncc"] > 0.95  # noise of 0.03 averaged over 12 scans on an effect of 0.2
     assert truth["inject_signed_ncc"] > 0.9
@@ -85,13 +85,13 @@ def test_comparison_measures_the_maps_against_the_truth(run):
     assert abs(found["saliency"]["gradient"]["group_signed_ncc"]) < 0.2  # white noise
     assert len(found["scans"]) == 12
     assert found["participants"] == {"case": 6, "control": 6}
-    sidecar = json.loads((run.group / "space-MNI152_desc-aligned_logjacobian.json").read_text())
+    sidecar = json.loads((run.group / "space-MNI152_desc-aligned_logjacobian.json").read_text(encoding="utf-8"))
     assert sidecar["Sign"].startswith("negative: smaller in cases")
 
 
 def test_without_truth_nothing_is_said_of_it(run, tmp_path):
     compare(run, run.cohort, None, tmp_path)
-    found = json.loads((tmp_path / "comparison.json").read_text())
+    found = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert "truth" not in found
     assert not any("truth" in path.name.lower() for path in tmp_path.iterdir())
     assert "group_signed_ncc" not in found["saliency"]["gradient"]
@@ -132,7 +132,9 @@ def test_a_slope_over_age_with_a_nuisance_variable_is_that_of_the_maps(run, tmp_
     np.testing.assert_allclose(t, beta[-1] / np.sqrt(variance), rtol=1e-3, atol=1e-3)
     design = pd.read_csv(tmp_path / "group" / "design_aligned.csv")
     assert list(design) == ["participant_id", "fold", "age", "site_B"]
-    sidecar = json.loads((tmp_path / "group" / "space-MNI152_desc-aligned_stat-t_statmap.json").read_text())
+    sidecar = json.loads(
+        (tmp_path / "group" / "space-MNI152_desc-aligned_stat-t_statmap.json").read_text(encoding="utf-8")
+    )
     assert sidecar["Tested"] == "age"
 
 
@@ -156,4 +158,4 @@ def test_saliency_of_every_held_out_scan(run, tmp_path):
     image.requires_grad_()
     classifier(image).sum().backward()
     np.testing.assert_allclose(values, image.grad[0, 0].numpy(), atol=1e-6)
-    assert json.loads((tmp_path / "out" / "saliency_fold-1.json").read_text())["scans"] == len(held_out)
+    assert json.loads((tmp_path / "out" / "saliency_fold-1.json").read_text(encoding="utf-8"))["scans"] == len(held_out)

@@ -45,7 +45,7 @@ def train_simulator(cohort, output, *options, **environment):
     classifier = output.parent / "classifier"
     if not classifier.exists():
         finish(train("classifier", cohort, classifier, "--epochs", 1))
-        (classifier / "classifier.json").write_text(json.dumps({"logit_gap": 1.0}))
+        (classifier / "classifier.json").write_text(json.dumps({"logit_gap": 1.0}), encoding="utf-8")
     return train("simulator", cohort, output, "--classifier", classifier, "--steps", 6, *options, **environment)
 
 
@@ -86,7 +86,7 @@ def test_two_processes_that_are_stopped_go_on_as_one(cohort, tmp_path):
     options = ("--epochs", 60, "--checkpoints", tmp_path / "checkpoints")
     process = train("classifier", cohort, tmp_path / "stopped", *options, "--devices", 2)
     history = tmp_path / "stopped" / "history.csv"
-    while process.poll() is None and not (history.exists() and history.read_text().count("\n") > 5):
+    while process.poll() is None and not (history.exists() and history.read_text(encoding="utf-8").count("\n") > 5):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)  # the first process alone
     _, log = process.communicate(timeout=120)

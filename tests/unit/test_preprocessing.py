@@ -38,7 +38,7 @@ def test_extracted_brain_is_the_simulated_brain(aligned, head, templates):
 
 
 def test_aligned_brain_lies_on_the_template(aligned):
-    record = json.loads((aligned / "sub-01_desc-qc.json").read_text())
+    record = json.loads((aligned / "sub-01_desc-qc.json").read_text(encoding="utf-8"))
     assert record["status"] == "PASS"
     assert record["metrics"]["template_correlation"] > 0.9
 
@@ -73,7 +73,7 @@ def test_truncated_scan_is_set_aside_not_fatal(templates, head, tmp_path):
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(head.read_bytes()[:50_000])
     extract_brain("sub-02", broken, None, False, templates, tmp_path / "out", ExtractionSettings())
-    record = json.loads((tmp_path / "out" / "sub-02_desc-extraction.json").read_text())
+    record = json.loads((tmp_path / "out" / "sub-02_desc-extraction.json").read_text(encoding="utf-8"))
     assert record["status"] == "FAIL"
     assert "broken.nii.gz: cannot be read" in record["reasons"][0]
     assert not list((tmp_path / "out").glob("*.nii.gz"))
@@ -119,5 +119,5 @@ def test_what_is_no_upright_head_fails(kind, head, templates, tmp_path):
     if record["status"] != "FAIL":
         native = tmp_path / layout.native_t1w("sub-03"), tmp_path / layout.native_mask("sub-03")
         align_affine("sub-03", *native, templates, tmp_path, AlignmentSettings())
-        record = json.loads((tmp_path / layout.quality_record("sub-03")).read_text())
+        record = json.loads((tmp_path / layout.quality_record("sub-03")).read_text(encoding="utf-8"))
     assert record["status"] in ("REVIEW", "FAIL") and record["reasons"]

@@ -71,8 +71,8 @@ def test_an_atlas_of_ones_own_needs_its_table(tmp_path):
     nib.save(image, tmp_path / "mine.nii.gz")
     with pytest.raises(InputError, match=r"mine.tsv not found"):
         templates.atlas(str(tmp_path / "mine.nii.gz"))
-    (tmp_path / "mine.tsv").write_text("index\tlabel\n1\tcube\n")
+    (tmp_path / "mine.tsv").write_text("index\tlabel\n1\tcube\n", encoding="utf-8")
     with pytest.raises(InputError, match="expected columns index and name, got index, label"):
         templates.atlas(str(tmp_path / "mine.nii.gz"))
-    (tmp_path / "mine.tsv").write_text("index\tname\n1\tcube\n")
+    (tmp_path / "mine.tsv").write_text("index\tname\n1\tcube\n", encoding="utf-8")
     assert templates.atlas(str(tmp_path / "mine.nii.gz"))[1]["name"].tolist() == ["cube"]

@@ -44,13 +44,13 @@ def without_truth(tmp_path_factory):
 
 def words(report):
     """The page's text without images and tags."""
-    html = DATA_URI.sub("", (report / "report.html").read_text())
+    html = DATA_URI.sub("", (report / "report.html").read_text(encoding="utf-8"))
     body = re.sub(r"<(style|script|metadata|defs)\b.*?</\1>", " ", html, flags=re.DOTALL)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
 
 
 def test_evaluation_holds_the_runs_known_numbers(with_truth):
-    evaluation = json.loads((with_truth[1] / "evaluation.json").read_text())
+    evaluation = json.loads((with_truth[1] / "evaluation.json").read_text(encoding="utf-8"))
     assert evaluation["classifier"]["accuracy"] == pytest.approx(11 / 12), MISSED
     # Controls' logits are in (-2.5, -0.5), the missed case's is -0.5 and the others' are positive: no pair is wrong.
     assert evaluation["classifier"]["auc"] == 1.0
@@ -68,7 +68,7 @@ def test_evaluation_holds_the_runs_known_numbers(with_truth):
 
 def test_page_says_the_numbers_in_words(with_truth):
     text = words(with_truth[1])
-    evaluation = json.loads((with_truth[1] / "evaluation.json").read_text())
+    evaluation = json.loads((with_truth[1] / "evaluation.json").read_text(encoding="utf-8"))
     assert "AD against CN · 12 participants · 3 folds · 8.0 mm grid" in text
     assert "91.7 % accuracy out of fold" in text
     assert "92 % reach it under remove" in text
@@ -80,7 +80,7 @@ def test_page_says_the_numbers_in_words(with_truth):
     assert "sub-91 14 sub-91.nii.gz truncated copy it again" in text
     assert "CC BY-NC" in text
     assert "12 scans: 12 PASS, 0 REVIEW, 0 FAIL" in text
-    assert (with_truth[1] / "report.html").read_text().count("data:image/jpeg") == 12
+    assert (with_truth[1] / "report.html").read_text(encoding="utf-8").count("data:image/jpeg") == 12
 
 
 def test_regions_of_the_planted_change_are_on_top(with_truth):
@@ -99,7 +99,7 @@ def test_regions_of_the_planted_change_are_on_top(with_truth):
 
 
 def test_page_is_self_contained_and_has_every_figure(with_truth):
-    html = (with_truth[1] / "report.html").read_text()
+    html = (with_truth[1] / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=[\"'](?!#|data:|participants/)", html)
     assert "url(http" not in html
     assert "@import" not in html
@@ -122,14 +122,14 @@ def test_page_is_self_contained_and_has_every_figure(with_truth):
 
 
 def test_ids_of_the_inlined_figures_do_not_collide(with_truth):
-    html = (with_truth[1] / "report.html").read_text()
+    html = (with_truth[1] / "report.html").read_text(encoding="utf-8")
     per_figure = [set(re.findall(r'xlink:href="(#[^"]+)"', svg)) for svg in html.split("<svg")[1:]]
     shared = per_figure[0].intersection(*per_figure[1:])
     assert not shared
 
 
 def test_without_truth_the_page_does_not_speak_of_it(without_truth):
-    evaluation = json.loads((without_truth[1] / "evaluation.json").read_text())
+    evaluation = json.loads((without_truth[1] / "evaluation.json").read_text(encoding="utf-8"))
     assert "truth" not in evaluation
     assert "group_signed_ncc" not in evaluation["saliency"]["gradient"]
     text = words(without_truth[1]).lower()
@@ -145,7 +145,7 @@ def test_null_truth_gives_null_not_nan(with_truth, tmp_path):
     for path in run.truth.glob("*.nii.gz"):
         values, grid = images.load(path)
         images.save(truth / path.name, np.zeros_like(values), grid)
-    (truth / "truth.json").write_text(json.dumps({"effect": 0.0, "region_changes_percent": {}}))
+    (truth / "truth.json").write_text(json.dumps({"effect": 0.0, "region_changes_percent": {}}), encoding="utf-8")
     compare_groups(
         run.cohort,
         run.maps,
@@ -155,7 +155,7 @@ def test_null_truth_gives_null_not_nan(with_truth, tmp_path):
         tmp_path / "group",
         ComparisonSettings(permutations=20, tfce=False),
     )
-    found = json.loads((tmp_path / "group" / "comparison.json").read_text())
+    found = json.loads((tmp_path / "group" / "comparison.json").read_text(encoding="utf-8"))
     assert found["truth"]["group_signed_ncc"] is None
     assert found["truth"]["participant_signed_ncc"] is None
     (tmp_path / "results").mkdir()
@@ -172,13 +172,13 @@ def test_participants_and_description_are_bids(with_truth):
     people = pd.read_csv(with_truth[1] / "participants.tsv", sep="\t")
     assert list(people.columns) == ["participant_id", "group", "age"]
     assert len(people) == 12
-    description = json.loads((with_truth[1] / "dataset_description.json").read_text())
+    description = json.loads((with_truth[1] / "dataset_description.json").read_text(encoding="utf-8"))
     assert description["DatasetType"] == "derivative"
     assert description["GeneratedBy"][0]["Name"] == "counterwarp"
 
 
 def test_citation_is_filled_from_the_run(with_truth):
-    text = (with_truth[1] / "CITATION.md").read_text()
+    text = (with_truth[1] / "CITATION.md").read_text(encoding="utf-8")
     assert "6 participants of the case group (AD)" in text
     assert "accuracy of 91.7 %" in text
     assert "Going beyond saliency maps" in text
@@ -186,7 +186,7 @@ def test_citation_is_filled_from_the_run(with_truth):
     assert "{{" not in text
     cited = {int(number) for number in re.findall(r"\[(\d+)\]", text)}
     assert cited == set(range(1, 11))
-    assert (with_truth[1] / "CITATION.bib").read_text().count("@") == len(cited)
+    assert (with_truth[1] / "CITATION.bib").read_text(encoding="utf-8").count("@") == len(cited)
 
 
 def test_the_page_says_what_too_few_folds_cannot_show(with_truth):
@@ -216,7 +216,7 @@ def test_a_users_words_are_escaped(with_truth, tmp_path):
     arguments = [tmp_path / "results", "--output", tmp_path / "out"]
     result = CliRunner().invoke(counterwarp, ["write-report", *map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == 0
-    html = (tmp_path / "out" / "report.html").read_text()
+    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;x&lt;/script&gt;" in html
     assert "<script>x" not in html
 
@@ -231,17 +231,17 @@ def test_a_missing_file_is_named(tmp_path):
 def test_the_same_file_through_two_links_counts_once(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    (tmp_path / "a" / "comparison.json").write_text("{}")
+    (tmp_path / "a" / "comparison.json").write_text("{}", encoding="utf-8")
     (tmp_path / "b" / "comparison.json").symlink_to(tmp_path / "a" / "comparison.json")
-    assert Results([tmp_path]).one("comparison.json").read_text() == "{}"
+    assert Results([tmp_path]).one("comparison.json").read_text(encoding="utf-8") == "{}"
 
 
 def test_a_copy_of_a_table_or_record_counts_once(tmp_path):
     for name in ("predictions.csv", "predictions_fold-0.csv"):
-        (tmp_path / name).write_text("scan_id,fold,logit\n001,0,1.5\n002,0,-1.5\n")
+        (tmp_path / name).write_text("scan_id,fold,logit\n001,0,1.5\n002,0,-1.5\n", encoding="utf-8")
     for name in ("classifier.json", "classifier_fold-0.json"):
-        (tmp_path / name).write_text('{"stage": "train_classifier", "seconds": 3}')
-    (tmp_path / "sub-01_T1w.json").write_text('{"stage": "of a sidecar"}')
+        (tmp_path / name).write_text('{"stage": "train_classifier", "seconds": 3}', encoding="utf-8")
+    (tmp_path / "sub-01_T1w.json").write_text('{"stage": "of a sidecar"}', encoding="utf-8")
     (tmp_path / "sub-01_T1w.nii.gz").touch()
     results = Results([tmp_path])
     assert results.table("predictions*.csv")["scan_id"].tolist() == ["001", "002"]

@@ -36,7 +36,7 @@ class Watched:
 
     def step(self, network, batch, draws):
         self.weights.append(self.network.weight.detach().clone())
-        self.tables.append(self.run.history.read_text().splitlines())
+        self.tables.append(self.run.history.read_text(encoding="utf-8").splitlines())
         y = network(batch[0])
         self.kinds.add(y.dtype)
         return {"total": (y[:, 0] - batch[1]).square().mean()}

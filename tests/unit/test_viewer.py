@@ -65,14 +65,14 @@ def changes(html):
 
 
 def test_tables_sort_by_a_click_and_by_the_keyboard(report, tmp_path):
-    html = (report / "report.html").read_text()
+    html = (report / "report.html").read_text(encoding="utf-8")
     assert np.any(np.diff(changes(html)) > 0)  # written by size, whatever the sign
     heading = 'document.querySelectorAll("#regions th")[2]'
     click = f"{heading}.click();"
     space = f'{heading}.dispatchEvent(new KeyboardEvent("keydown", {{key: " "}}));'
     for action, order in ((click, -1), (click + space, 1)):
         page = tmp_path / "sorted.html"
-        page.write_text(html.replace("</body>", f"<script>{action}</script></body>"))
+        page.write_text(html.replace("</body>", f"<script>{action}</script></body>"), encoding="utf-8")
         seen = changes(browse(tmp_path, f"file://{page}", "--dump-dom").stdout)
         assert np.all(order * np.diff(seen) >= 0)
         assert sorted(seen) == sorted(changes(html))

@@ -88,7 +88,8 @@ def make_run(folder: Path, n: int = 12, resolution: float = 8.0, seed: int = 0) 
     _write_tables(run, index, rng)
     _write_records(run, index)
     (run.truth / "truth.json").write_text(
-        json.dumps({"effect": 1.0, "region_changes_percent": {"Hippocampus": -33.0, "Lateral_Ventricle": 65.0}})
+        json.dumps({"effect": 1.0, "region_changes_percent": {"Hippocampus": -33.0, "Lateral_Ventricle": 65.0}}),
+        encoding="utf-8",
     )
     return run
 
@@ -124,7 +125,9 @@ def _write_cohort(run: Run, index: pd.DataFrame, brain: np.ndarray, mask: np.nda
     scans = brain + 0.2 * rng.standard_normal((len(index), *brain.shape)) * mask
     np.save(run.cohort / "images.npy", scans.astype(np.float16))
     images.save(run.cohort / "brain_mask.nii.gz", mask.astype(np.uint8), run.grid)
-    (run.cohort / "cohort.json").write_text(json.dumps({"case": "AD", "control": "CN", "folds": FOLDS}))
+    (run.cohort / "cohort.json").write_text(
+        json.dumps({"case": "AD", "control": "CN", "folds": FOLDS}), encoding="utf-8"
+    )
     pd.DataFrame(
         [{"scan_id": "sub-90", "stage": "align_affine", "reasons": "template correlation 0.41, expected above 0.6"}]
     ).to_csv(run.cohort / "exclusions.csv", index=False)
@@ -147,7 +150,8 @@ def _write_scan(run: Run, scan_id: str, is_case: int, brain: np.ndarray, mask: n
         json.dumps(
             {"stage": "align_affine", "version": "0", "settings": None, "inputs": {}, "seconds": 20.0}
             | {"scan_id": scan_id, "status": "PASS", "reasons": [], "metrics": {"template_ncc": 0.8}}
-        )
+        ),
+        encoding="utf-8",
     )
     true_direction = DIRECTION[is_case]
     dose = rng.uniform(0.6, 1.4)
@@ -207,9 +211,11 @@ def _write_records(run: Run, index: pd.DataFrame) -> None:
     for stage, seconds, tasks in (("check_cohort", 1.0, 1), ("extract_brain", 20.0, len(index))):
         for task in range(tasks):
             record = {"stage": stage, "version": "0", "settings": {"passes": 3}, "inputs": {"task": task}}
-            (run.results / "brains" / f"{stage}_{task}.json").write_text(json.dumps(record | {"seconds": seconds}))
+            (run.results / "brains" / f"{stage}_{task}.json").write_text(
+                json.dumps(record | {"seconds": seconds}), encoding="utf-8"
+            )
     for fold in range(FOLDS):
         for stage, name in (("train_classifier", "classifier"), ("train_simulator", "simulator")):
             record = {"stage": stage, "version": "0", "settings": {"epochs": 60}, "inputs": {"fold": fold}}
             path = run.results / f"fold-{fold}" / f"{name}.json"
-            path.write_text(json.dumps(record | {"seconds": 30.0, "margin": MARGIN}))
+            path.write_text(json.dumps(record | {"seconds": 30.0, "margin": MARGIN}), encoding="utf-8")

@@ -32,7 +32,7 @@ def read_verdict(scans: FileTree, scan_id: str) -> Verdict:
     for name in (layout.extraction_record(scan_id), layout.quality_record(scan_id)):
         if not (scans / name).exists():
             return Verdict("align_affine", "FAIL", [LOST], verdict.metrics) if verdict.status == "PASS" else verdict
-        record = json.loads((scans / name).read_text())
+        record = json.loads((scans / name).read_text(encoding="utf-8"))
         metrics = verdict.metrics | record.get("metrics", {})
         verdict = Verdict(record["stage"], record["status"], record["reasons"], metrics)
         if verdict.status == "FAIL":

@@ -26,7 +26,7 @@ class CohortStore:
         self.folder = Path(folder)
         self.index = pd.read_csv(self.folder / "index.csv", dtype={"participant_id": str, "session_id": str})
         self.index["group"] = self.index["group"].astype(str)
-        self.info = json.loads((self.folder / "cohort.json").read_text())
+        self.info = json.loads((self.folder / "cohort.json").read_text(encoding="utf-8"))
 
     @cached_property
     def images(self) -> np.ndarray:

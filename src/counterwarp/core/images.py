@@ -61,7 +61,7 @@ def _write(image: nib.Nifti1Image, path: Path, sidecar: dict[str, Any] | None) -
     nib.save(image, str(path))
     if sidecar is not None:
         sidecar_path = path.with_name(path.name.split(".")[0] + ".json")
-        sidecar_path.write_text(json.dumps(sidecar, indent=2) + "\n")
+        sidecar_path.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
 
 
 def read(path: str | Path, made_by: str) -> nib.Nifti1Image:

@@ -54,7 +54,7 @@ def _sources(start: Path) -> set[Path]:
 def _imports(path: Path) -> tuple[Path, ...]:
     """Files of this package that a module's import statements name, wherever in the module they stand."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -85,4 +85,4 @@ def stage_record(path: str | Path, stage: str, settings: Any = None, **inputs: A
     record["seconds"] = round(time.perf_counter() - start, 3)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n")
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

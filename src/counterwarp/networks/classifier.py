@@ -59,13 +59,13 @@ class Classifier(nn.Module):
 def save_classifier(classifier: Classifier, folder: Path, **settings: float) -> None:
     """Write weights (safetensors) and the constructor's settings (network.json)."""
     save_file({name: t.contiguous() for name, t in classifier.state_dict().items()}, folder / "classifier.safetensors")
-    (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def load_classifier(folder: str | Path, device: str = "cpu") -> Classifier:
     """Read a trained classifier, frozen, in evaluation mode."""
     state = load_file(Path(folder) / "classifier.safetensors")
-    settings = json.loads((Path(folder) / "network.json").read_text())
+    settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
     classifier = Classifier(state["mean_image"], **settings)
     classifier.load_state_dict(state)
     return classifier.to(device).eval().requires_grad_(False)

@@ -87,12 +87,12 @@ class Simulator(nn.Module):
 def save_simulator(simulator: Simulator, folder: Path, **settings: int) -> None:
     """Write weights (safetensors) and the constructor's settings (network.json)."""
     save_file({name: t.contiguous() for name, t in simulator.state_dict().items()}, folder / "simulator.safetensors")
-    (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def load_simulator(folder: str | Path, device: str = "cpu") -> Simulator:
     """Read a trained simulator, frozen, in evaluation mode."""
-    settings = json.loads((Path(folder) / "network.json").read_text())
+    settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
     simulator = Simulator(**settings)
     simulator.load_state_dict(load_file(Path(folder) / "simulator.safetensors"))
     return simulator.to(device).eval().requires_grad_(False)

@@ -30,4 +30,4 @@ def write_description(path: Path) -> None:
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "counterwarp", "Version": __version__}],
     }
-    path.write_text(json.dumps(description, indent=2) + "\n")
+    path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ def render(template: str, **context: Any) -> str:
 
 def embedded(name: str) -> Markup:
     """The page's CSS or JavaScript, to be put inside it."""
-    return Markup(files("counterwarp.report").joinpath("templates", name).read_text())
+    return Markup(files("counterwarp.report").joinpath("templates", name).read_text(encoding="utf-8"))
 
 
 def _percent(share: float | None, digits: int = 0) -> str:

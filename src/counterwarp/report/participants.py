@@ -45,11 +45,11 @@ def write_pages(
             viewer=_volumes(results, str(scan_id)),
             path=Markup(figures.vector("path", (7, 3), partial(_paint_path, path=paths[paths["scan_id"] == scan_id]))),
             regions=tables.rows(regions[scan_id].sort_values("inject_percent", key=abs, ascending=False)),
-            quality=json.loads(results.one(f"{scan_id}_desc-qc.json").read_text()),
+            quality=json.loads(results.one(f"{scan_id}_desc-qc.json").read_text(encoding="utf-8")),
             mosaic=_mosaic(results, str(scan_id)),
         )
         names[str(scan_id)] = f"{scan_id}.html"
-        (folder / names[str(scan_id)]).write_text(content)
+        (folder / names[str(scan_id)]).write_text(content, encoding="utf-8")
     return names
 
 

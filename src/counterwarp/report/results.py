@@ -73,5 +73,5 @@ class Results:
         """The stages' records (see ``core.provenance``), copies counted once; sidecars of images are not among them."""
         names = {path.name for path in self._paths}
         candidates = [path for path in self.all("*.json") if f"{path.stem}.nii.gz" not in names]
-        contents = [json.loads(text) for text in dict.fromkeys(path.read_text() for path in candidates)]
+        contents = [json.loads(text) for text in dict.fromkeys(path.read_text(encoding="utf-8") for path in candidates)]
         return [content for content in contents if isinstance(content, dict) and "stage" in content]

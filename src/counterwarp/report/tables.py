@@ -34,7 +34,7 @@ def scan_quality(results: Results, groups: dict[str, str]) -> list[dict[str, Any
     mosaics = {path.name: path for path in results.all("*_mosaic.png")}
     scans = []
     for path in results.all("*_desc-qc.json"):
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         mosaic = mosaics.get(layout.scan_file(record["scan_id"], "mosaic.png", desc="qc"))
         record["mosaic"] = thumbnail(mosaic) if mosaic else ""
         record["group"] = groups.get(record["scan_id"], "")

@@ -125,7 +125,9 @@ def _people(store: CohortStore, settings: ComparisonSettings, transforms: FileTr
     """One row per participant, with the brain's volume if it is a covariate."""
     index = store.index
     if BRAIN_VOLUME in (settings.tested, *settings.nuisance):
-        records = [json.loads((transforms / f"{scan}_desc-qc.json").read_text()) for scan in index["scan_id"]]
+        records = [
+            json.loads((transforms / f"{scan}_desc-qc.json").read_text(encoding="utf-8")) for scan in index["scan_id"]
+        ]
         index = index.assign(**{BRAIN_VOLUME: [record["metrics"][BRAIN_VOLUME] for record in records]})
     return index.drop_duplicates("participant_id").reset_index(drop=True)
 
@@ -239,7 +241,7 @@ def _planted(truth: Path) -> dict[str, Any]:
     path = truth / "truth.json"
     if not path.is_file():
         raise InputError(f"{path}: expected the record of a simulated cohort, found no such file.")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _count(people: pd.DataFrame) -> dict[str, int]:

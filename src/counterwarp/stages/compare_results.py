@@ -106,7 +106,7 @@ def _parameters(first: Path, second: Path) -> dict[str, tuple]:
     runs = []
     for folder in (first, second):
         files = [folder / INFO / name for name in ("params.json", "run.json")]
-        contents = [json.loads(file.read_text()) if file.exists() else {} for file in files]
+        contents = [json.loads(file.read_text(encoding="utf-8")) if file.exists() else {} for file in files]
         versions = ("version", "revision", "nextflow", "container", "container_digest")
         runs.append(contents[0] | {name: contents[1].get(name) for name in versions})
     names = sorted((runs[0].keys() | runs[1].keys()) - OWN)

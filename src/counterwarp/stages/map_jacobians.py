@@ -53,7 +53,7 @@ def map_jacobians(
     with stage_record(output / f"jacobians_{name}.json", "map_jacobians", settings, **inputs) as record:
         store = CohortStore(cohort)
         networks = load_simulator(simulator, device), load_classifier(classifier, device)
-        margin = json.loads((simulator / "simulator.json").read_text())["margin"]
+        margin = json.loads((simulator / "simulator.json").read_text(encoding="utf-8"))["margin"]
         brain = torch.from_numpy(store.brain_mask).to(device)
         index = store.index
         rows, paths = [], []

@@ -35,7 +35,7 @@ def train_simulator(
     inputs = {"cohort": cohort, "classifier": classifier, "fold": fold, "seed": seed}
     inputs |= {"device": device, "devices": devices}
     with stage_record(output / "simulator.json", "train_simulator", settings, **inputs) as record:
-        gap = json.loads((classifier / "classifier.json").read_text())["logit_gap"]
+        gap = json.loads((classifier / "classifier.json").read_text(encoding="utf-8"))["logit_gap"]
         if gap <= 0:
             raise InputError(
                 f"{classifier}: the classifier of fold {fold} gives cases a mean validation logit {-gap:.2f} below "

@@ -34,13 +34,13 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
     with stage_record(output / "write_report.json", "write_report", **inputs):
         results = Results(folders)
         cohort = results.table("cohort.csv")
-        comparison = json.loads(results.one("comparison.json").read_text())
+        comparison = json.loads(results.one("comparison.json").read_text(encoding="utf-8"))
         predictions = results.table("predictions*.csv").query("split == 'test'")
         explanations = results.table("explanations_*.csv")
         paths = results.table("doses_*.csv").merge(cohort[["scan_id", "is_case"]], on="scan_id")
         records = results.records()
         evaluation = summary.evaluate(predictions, explanations, comparison, records)
-        (output / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n")
+        (output / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
         metadata.write_participants(output / "participants.tsv", cohort)
         metadata.write_description(output / "dataset_description.json")
 
@@ -60,8 +60,8 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             "settings": summary.settings_table(records),
         }
         methods = page.render("CITATION.md", **context)
-        (output / "CITATION.md").write_text(methods)
-        (output / "CITATION.bib").write_text(page.embedded("CITATION.bib"))
+        (output / "CITATION.md").write_text(methods, encoding="utf-8")
+        (output / "CITATION.bib").write_text(page.embedded("CITATION.bib"), encoding="utf-8")
         template, _ = templates.mni152_brain(TEMPLATE_RESOLUTION)
         scan_pages = write_pages(output / "participants", results, cohort, explanations, groups, context["atlas"])
         figures = illustrations.draw_all(
@@ -89,7 +89,7 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             scans=tables.scan_quality(results, dict(zip(cohort["scan_id"], cohort["group"], strict=True))),
             stages=summary.stage_table(records),
         )
-        (output / "report.html").write_text(html)
+        (output / "report.html").write_text(html, encoding="utf-8")
 
 
 def _group_volumes(results: Results, template: nib.Nifti1Image, with_truth: bool) -> dict[str, Any]:

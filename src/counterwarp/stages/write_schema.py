@@ -40,4 +40,4 @@ def _group(settings: type) -> dict[str, Any]:
 
 def write_schema(output: Path) -> None:
     """Write the schema as JSON."""
-    output.write_text(json.dumps(schema(), indent=2) + "\n")
+    output.write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
