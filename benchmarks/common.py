@@ -73,7 +73,7 @@ def measure_apart(*arguments: object, threads: int) -> dict[str, Any]:
     """Run this benchmark again in a process of its own, as a task of the pipeline; the JSON that it prints."""
     environment = os.environ | ALLOCATOR | {"OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, sys.argv[0], *map(str, arguments)]
-    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
     return json.loads(output.splitlines()[-1])
 
 

@@ -151,7 +151,8 @@ def main() -> None:
     for _ in range(options.rounds):
         for variant in VARIANTS:
             command = [sys.executable, *sys.argv, "--variant", variant]
-            output = subprocess.run(command, env=os.environ | ALLOCATOR, capture_output=True, text=True, check=True)
+            environment = os.environ | ALLOCATOR
+            output = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
             rounds[variant].append(json.loads(output.stdout))
     result = {v: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for v, rows in rounds.items()}
     table = Table("variant", "seconds a step", "peak GiB", "times faster than naive")

@@ -27,7 +27,7 @@ def run(where, *arguments, **environment):
     """``nextflow run main.nf`` in a folder, with the clone's own commands on PATH."""
     variables = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"} | environment
     command = ["nextflow", "-q", "run", str(ROOT / "main.nf"), *map(str, arguments)]
-    return subprocess.run(command, cwd=where, env=variables, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=where, env=variables, capture_output=True, encoding="utf-8", check=False)
 
 
 def tasks(outdir):

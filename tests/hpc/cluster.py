@@ -126,7 +126,11 @@ class Cluster:
 
     def _run(self, command, *arguments):
         found = subprocess.run(
-            [_find(command), *arguments], env=os.environ | self.environment, capture_output=True, text=True, check=False
+            [_find(command), *arguments],
+            env=os.environ | self.environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
         assert found.returncode == 0, f"{command}: {found.stdout}{found.stderr}"
         return found.stdout

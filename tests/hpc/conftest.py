@@ -66,7 +66,7 @@ def image(cluster):
     for command in ("podman", "runc", "mmdebstrap"):
         if shutil.which(command) is None:
             pytest.skip(f"no {command} (Debian: apt-get install podman runc mmdebstrap)")
-    built = subprocess.run([HERE / "build_image.sh"], capture_output=True, text=True, check=False)
+    built = subprocess.run([HERE / "build_image.sh"], capture_output=True, encoding="utf-8", check=False)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     nodes = [{"path": "/dev/nvidia0", "hostPath": str(cluster.folder / "dev" / "nvidia0")}]
     devices = [{"name": "all", "containerEdits": {"deviceNodes": nodes}}]

@@ -27,8 +27,8 @@ def test_srun_over_two_nodes_trains_the_classifier_of_one_process(cluster, tmp_p
     # the cluster's node names mean nothing to a resolver; on a real one the first node's does
     environment = os.environ | cluster.environment | {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     for launcher, output in (((), "one"), (SRUN, "two")):
-        command = [*launcher, *train, "--output", tmp_path / output]
-        result = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+        command = list(map(str, [*launcher, *train, "--output", tmp_path / output]))
+        result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
         assert result.returncode == 0, result.stderr
     one, two = (load_file(tmp_path / output / "classifier.safetensors") for output in ("one", "two"))
     for name in one:

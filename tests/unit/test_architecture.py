@@ -17,7 +17,8 @@ LAYERS = ["core", "networks", "brain", "cohort", "training", "explain", "report"
 
 
 def tracked(*patterns):
-    listing = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["git", "ls-files", *patterns]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     return [ROOT / line for line in listing.stdout.splitlines()]
 
 

@@ -45,7 +45,7 @@ def train(cohort, output, folder, kill_at=None, how=signal.SIGKILL):
         "--width", 4, "--batch-size", 2, "--checkpoints", folder, "--output", output,
     ]  # fmt: skip
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as process:
         steps = []
         for line in process.stdout:
             steps.append(int(line))

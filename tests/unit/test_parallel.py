@@ -30,7 +30,7 @@ def train(kind, cohort, output, *options, **environment):
     arguments = ["--cohort", cohort, "--fold", 0, "--seed", 1, "--device", "cpu", "--output", output, *options]
     command = [COMMAND, f"train-{kind}", "--width", 8, "--batch-size", 4, *arguments]
     variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
-    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=variables)
+    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, encoding="utf-8", env=variables)
 
 
 def finish(*processes):

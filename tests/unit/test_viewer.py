@@ -35,7 +35,7 @@ def report(tmp_path_factory):
 
 def browse(tmp_path, url, *flags):
     command = [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, url]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=180, check=True)
 
 
 @pytest.mark.parametrize("page", ["report.html", "participants/sub-01.html"])
