@@ -23,7 +23,7 @@ process ALIGN_AFFINE {
     """
     mkdir ${meta.id}
     touch ${meta.id}/${meta.id}_space-MNI152_desc-{preproc_T1w.nii.gz,preproc_T1w.json,brain_mask.nii.gz}
-    touch ${meta.id}/${meta.id}_{from-T1w_to-MNI152_mode-image_xfm.mat,desc-qc_mosaic.png,desc-qc.json}
+    touch ${meta.id}/${meta.id}_{from-T1w_to-MNI152_mode-image_xfm.mat,desc-qc_mosaic.png,desc-qc_flicker.png,desc-qc.json}
     ln -s ${meta.id}/* .
     """
 }

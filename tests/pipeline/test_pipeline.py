@@ -43,6 +43,8 @@ def test_results_are_laid_out_as_bids_derivatives(finished):
     for path in (
         "sub-0/anat/sub-0_space-MNI152_desc-preproc_T1w.nii.gz",
         "sub-0/figures/sub-0_desc-qc_mosaic.png",
+        "sub-0/figures/sub-0_desc-qc_flicker.png",
+        "pipeline_info/cohort/quality.html",
         "sub-0/warps/sub-0_space-MNI152_desc-inject_logjacobian.nii.gz",
         "models/fold-2/classifier",
         "models/fold-2/simulator",

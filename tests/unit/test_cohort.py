@@ -1,6 +1,7 @@
 """Samplesheets with every kind of mistake; folds that nobody crosses; the packed store."""
 
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -48,17 +49,25 @@ def test_good_sheet_is_normalised(sheet):
 @pytest.mark.parametrize(
     ("row", "column", "value", "message"),
     [
-        (1, "t1w", "nowhere.nii.gz", "row 3: .*nowhere.nii.gz: file not found"),
-        (2, "age", "old", "row 4: age 'old' is not a number"),
-        (3, "participant_id", "s_3", "row 5: 's_3' is not a BIDS label"),
-        (4, "participant_id", "s0", "sub-s0 appears twice"),
+        (
+            1,
+            "t1w",
+            "x.nii.gz",
+            "row 3: {here}/x.nii.gz: file not found. To do: Correct the path or drop the row.",
+        ),
+        (1, "t1w", "", "row 3: no t1w. To do: give the path of the scan, or drop the row."),
+        (2, "age", "old", "row 4: age 'old' is not a number. To do: give years as a number, or leave it empty."),
+        (3, "participant_id", "s_3", "row 5: 's_3' is not a BIDS label. To do: use letters and digits only."),
+        (4, "participant_id", "s0", "row 6: sub-s0 appears twice. To do: add a session_id, or drop one row."),
     ],
 )
-def test_table_problem_stops_and_names_the_row(sheet, row, column, value, message):
+def test_table_problem_stops_and_names_the_row(sheet, tmp_path, row, column, value, message):
     rows, check = sheet
     rows[row][column] = value
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as error:
         check(rows)
+    told = f"{tmp_path / 'cohort.csv'}: 1 problem(s)\n  {message.format(here=tmp_path)}"
+    assert str(error.value) == told
 
 
 def test_all_problems_are_told_at_once(sheet):
@@ -68,10 +77,12 @@ def test_all_problems_are_told_at_once(sheet):
         check(rows)
 
 
-def test_group_with_one_member_is_named(sheet):
+def test_group_with_one_member_is_named(sheet, tmp_path):
     rows, check = sheet
-    with pytest.raises(InputError, match="group 'case' has 1 participant"):
+    with pytest.raises(InputError) as error:
         check([r for r in rows if r["group"] == "control"] + rows[:1])
+    told = "group 'case' has 1 participant. To do: add participants; every fold needs one."
+    assert str(error.value) == f"{tmp_path / 'cohort.csv'}: 1 problem(s)\n  {told}"
 
 
 def test_unclear_groups_are_listed(sheet):
@@ -123,8 +134,10 @@ def test_one_image_under_two_names_stops(sheet, tmp_path):
     flipped = image.as_reoriented([[1, -1], [0, 1], [2, -1]])
     nib.save(flipped, tmp_path / "copy.nii.gz")
     rows[5]["t1w"] = "copy.nii.gz"
-    with pytest.raises(InputError, match=r"row 7: .*copy.nii.gz: the same image as sub-s0. To do: correct the path"):
+    with pytest.raises(InputError) as error:
         check(rows)
+    told = f"row 7: {tmp_path / 'copy.nii.gz'}: the same image as sub-s0. To do: correct the path, or drop one row."
+    assert str(error.value) == f"{tmp_path / 'cohort.csv'}: 1 problem(s)\n  {told}"
 
 
 def test_column_and_values_of_the_group(sheet):
@@ -202,6 +215,11 @@ def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
     assert reasons["sub-7"].startswith("a reviewer decided FAIL: moved")
     quality = pd.read_csv(tmp_path / "packed" / "quality.csv")
     assert set(quality["scan_id"][:3]) == {"sub-3", "sub-4", "sub-7"}  # the most doubtful first
+    cards = re.findall(
+        r'<h2>(sub-.) <span class="badge (.*?)".*?</h2>\n<p>(.*?)</p>',
+        (tmp_path / "packed" / "quality.html").read_text(encoding="utf-8"),
+    )
+    assert cards[: len(quality)] == [tuple(row) for row in quality[["scan_id", "status", "reasons"]].to_numpy()]
     for position, scan in enumerate(store.index["scan_id"]):
         assert np.allclose(store.images[position], images.load(aligned / layout.aligned_t1w(scan))[0], atol=2e-3)
     for fold in (0, 1):

@@ -4,6 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import matplotlib.image
 import nibabel as nib
 import numpy as np
 import pytest
@@ -51,6 +52,18 @@ def test_affine_file_reproduces_the_aligned_image_in_itk(aligned):
     ours = sitk.GetArrayFromImage(reference) != 0
     assert 2 * (mask & ours).sum() / (mask.sum() + ours.sum()) > 0.97  # one smoothed, one not
     assert np.isfinite(read_itk_affine(aligned / layout.affine("sub-01"))).all()
+
+
+def test_pictures_show_the_scan_on_the_template(aligned, templates):
+    """Rows of equal height, to be shown in turn; the simulated head was made from the template and looks like it."""
+    rows = np.split(matplotlib.image.imread(aligned / layout.flicker("sub-01"))[:, :, 0], 2)
+    assert np.corrcoef(rows[0].ravel(), rows[1].ravel())[0, 1] > 0.95
+    mosaic = matplotlib.image.imread(aligned / layout.mosaic("sub-01"))[:, :, :3]
+    red, green, blue = np.moveaxis(mosaic, 2, 0)
+    upper, lower = np.split(np.arange(len(mosaic)), [len(mosaic) // 2])
+    contour, edges = (red > 0.6) & (green < 0.3), (red > 0.6) & (green > 0.6) & (blue < 0.3)
+    assert contour[upper].sum() > 500 and not contour[lower].any()
+    assert edges[lower].sum() > 500 and not edges[upper].any()
 
 
 def test_aligned_intensity_is_z_scored_in_the_mask(aligned):

@@ -1,12 +1,15 @@
 """Every kind of file a user may give: bad ones are refused in words, good ones read alike in any format."""
 
+import itertools
+
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from nibabel.orientations import axcodes2ornt, ornt_transform
 
 from counterwarp.core.errors import ScanError
-from counterwarp.core.geometry import to_itk
+from counterwarp.core.geometry import from_itk, to_itk
 from counterwarp.core.scans import content_hash, load_t1w
 
 SHAPE, VOXEL = (10, 12, 14), 7.0  # mm; the extent of a head in few voxels
@@ -42,7 +45,7 @@ def one_nan():
 SHEAR = AFFINE @ np.array([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
 BAD = {
     "expected a 3-D image, got 4-D (10, 12, 14, 2). Extract one volume.": scan((*SHAPE, 2)),
-    "expected one number per voxel, got RGB": rgb(),
+    "expected one number per voxel, got RGB. Convert it to a plain T1w.": rgb(),
     "expected one number per voxel, got complex (complex64). Convert it to a plain T1w.": scan(kind=np.complex64),
     "every voxel is 3. It holds no picture; drop the row.": scan(fill=3),
     "2 voxels are NaN or infinite. Convert the scan again.": one_nan(),
@@ -59,14 +62,30 @@ def test_bad_scan_is_refused_with_its_name_and_reason(message, tmp_path):
     nib.save(BAD[message], path)
     with pytest.raises(ScanError) as error:
         load_t1w(path)
-    assert str(error.value).startswith(f"{path}: {message}")
+    assert str(error.value) == f"{path}: {message}"
+
+
+CODES = ["".join(c) for letters in itertools.product("LR", "AP", "IS") for c in itertools.permutations(letters)]
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_any_of_the_48_orientations_is_the_same_head(codes, tmp_path):
+    image = scan()
+    turn = ornt_transform(nib.io_orientation(AFFINE), axcodes2ornt(codes))
+    nib.save(image.as_reoriented(turn), tmp_path / "turned.nii.gz")
+    found = load_t1w(tmp_path / "turned.nii.gz")
+    assert "".join(nib.aff2axcodes(found.affine)) == codes
+    upright = nib.as_closest_canonical(found)
+    assert np.allclose(upright.affine, AFFINE) and np.array_equal(upright.dataobj, image.dataobj)
+    itk = from_itk(to_itk(found))  # what the registration sees
+    assert np.allclose(nib.as_closest_canonical(itk).affine, AFFINE, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("text.nii.gz", b"not an image", "cannot be read"),
-        ("empty.nii", b"", "cannot be read"),
+        ("text.nii.gz", b"no image", "cannot be read (File {path} is not a gzip file). Copy or convert it again."),
+        ("empty.nii", b"", "cannot be read (Empty file: '{path}'). Copy or convert it again."),
         ("gone.nii.gz", None, "file not found. Correct the path or drop the row."),
     ],
 )
@@ -75,16 +94,24 @@ def test_what_is_no_image_is_refused(name, content, message, tmp_path):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ScanError) as error:
         load_t1w(tmp_path / name)
-    assert str(error.value).startswith(f"{tmp_path / name}: {message}")
+    assert str(error.value) == f"{tmp_path / name}: {message.format(path=tmp_path / name)}"
 
 
-@pytest.mark.parametrize("name", ["cut.nii", "cut.nii.gz"])
-def test_truncated_scan_is_refused(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("cut.nii", "Expected 6720 bytes, got 3184 bytes from {path}\n - could the file be damaged?"),
+        ("cut.nii.gz", "Compressed file ended before the end-of-stream marker was reached"),
+    ],
+)
+def test_truncated_scan_is_refused(name, why, tmp_path):
     nib.save(scan(), tmp_path / name)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(ScanError, match=f"{name}: cannot be read"):
+    with pytest.raises(ScanError) as error:
         load_t1w(tmp_path / name)
+    why = why.format(path=tmp_path / name)
+    assert str(error.value) == f"{tmp_path / name}: cannot be read ({why}). Copy or convert it again."
 
 
 def test_single_volume_of_a_series_is_a_scan(tmp_path):

@@ -5,11 +5,15 @@ import shutil
 import subprocess
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from tiny_run import make_run
 
+from counterwarp.core import layout
+from counterwarp.core.files import FileTree
 from counterwarp.core.settings import ComparisonSettings
+from counterwarp.report.quality import write_quality_page
 from counterwarp.stages.compare_groups import compare_groups
 from counterwarp.stages.write_report import write_report
 
@@ -76,6 +80,22 @@ def test_tables_sort_by_a_click_and_by_the_keyboard(report, tmp_path):
         seen = changes(browse(tmp_path, f"file://{page}", "--dump-dom").stdout)
         assert np.all(order * np.diff(seen) >= 0)
         assert sorted(seen) == sorted(changes(html))
+
+
+def test_a_press_changes_the_scan_for_the_template(tmp_path):
+    for name in (layout.mosaic("sub-01"), layout.flicker("sub-01")):
+        Image.new("L", (60, 40)).save(tmp_path / name)
+    rows = [{"scan_id": s, "stage": "align_affine", "status": "PASS", "reasons": ""} for s in ("sub-01", "sub-02")]
+    write_quality_page(tmp_path / "quality.html", pd.DataFrame(rows), FileTree(tmp_path))
+    html = (tmp_path / "quality.html").read_text(encoding="utf-8")
+    assert html.count('class="flicker"') == 1  # sub-02 was not aligned
+    for presses, pressed in ((0, "false"), (1, "true"), (2, "false")):
+        page = tmp_path / "pressed.html"
+        press = 'document.querySelector(".flicker").click();' * presses
+        page.write_text(html.replace("</body>", f"<script>{press}</script></body>"), encoding="utf-8")
+        seen = browse(tmp_path, f"file://{page}", "--dump-dom")
+        assert f'class="flicker" aria-pressed="{pressed}"' in seen.stdout
+        assert "CONSOLE" not in seen.stderr
 
 
 def test_a_participant_page_stays_small(report):

@@ -49,8 +49,9 @@ def extract_brain(
 
     Returns
     -------
-    Extraction, on the scan's own grid. ``metrics``: brain_volume_ml and, of an extraction, head_correlation (with the
-    warped head template around the brain) and prior_dice (of the mask before and after its refinement).
+    Extraction, on the scan's own grid. ``metrics``: brain_volume_ml and, of an extraction, the correlation with
+    the head template around the brain after the affine (head_correlation_affine) and after SyN (head_correlation), and
+    prior_dice (of the mask before and after its refinement).
 
     Raises
     ------
@@ -146,12 +147,15 @@ def _find_brain(
 ) -> tuple[sitk.Image, dict[str, float]]:
     """The head template's brain mask, warped onto the scan by affine and SyN at a coarse resolution, and refined."""
     coarse, template = (isotropic(image, settings.registration_resolution) for image in (work, head))
-    warped = register(coarse, template, "SyNOnly", multistart_affine(coarse, head), forward=[(head_mask, coarse)])
+    start = multistart_affine(coarse, head)
+    warped = register(coarse, template, "SyNOnly", start, forward=[(head_mask, coarse)])
     around = sitk.GetArrayFromImage(sitk.BinaryDilate(warped.forward[0] > 0.5, [2] * 3)) > 0
-    scan, moved = (sitk.GetArrayViewFromImage(image)[around] for image in (coarse, warped.moved))
+    images = coarse, sitk.Resample(template, coarse, start), warped.moved
+    scan, placed, moved = (sitk.GetArrayViewFromImage(image)[around] for image in images)
     prior = sitk.Resample(warped.forward[0], work, sitk.Transform(), sitk.sitkLinear, 0.0)
     brain = refine_mask(work, prior, settings)
     return brain, {
+        "head_correlation_affine": float(np.corrcoef(scan, placed)[0, 1]),
         "head_correlation": float(np.corrcoef(scan, moved)[0, 1]),
         "prior_dice": _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5),
     }

@@ -44,6 +44,11 @@ def mosaic(scan_id: str) -> str:
     return f"{scan_id}_desc-qc_mosaic.png"
 
 
+def flicker(scan_id: str) -> str:
+    """Picture of the aligned brain above the template, to be shown in turn."""
+    return f"{scan_id}_desc-qc_flicker.png"
+
+
 def aligned_t1w(scan_id: str) -> str:
     """Skull-stripped, z-scored T1w on the network grid in MNI152 space."""
     return scan_file(scan_id, "T1w", desc="preproc", space=SPACE)

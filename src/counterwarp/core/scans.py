@@ -63,8 +63,8 @@ def _read_file(path: Path) -> nib.Nifti1Image:
             raise ScanError(path, f"expected NIfTI or .mgz, got {found}", "Convert it to NIfTI, e.g. by mri_convert")
         kind = image.get_data_dtype()
         if kind.names or np.issubdtype(kind, np.complexfloating):
-            what = "RGB" if kind.names else "complex"
-            raise ScanError(path, f"expected one number per voxel, got {what} ({kind})", "Convert it to a plain T1w")
+            what = "RGB" if kind.names else f"complex ({kind})"
+            raise ScanError(path, f"expected one number per voxel, got {what}", "Convert it to a plain T1w")
         data = np.asarray(image.dataobj, dtype=np.float32)
     except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
         raise ScanError(path, f"cannot be read ({error})", "Copy or convert it again") from error

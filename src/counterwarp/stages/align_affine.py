@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from counterwarp.brain.alignment import align_affine as align
-from counterwarp.brain.mosaic import draw_mosaic
+from counterwarp.brain.mosaic import draw_flicker, draw_mosaic, side_by_side
 from counterwarp.brain.quality import judge
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
@@ -20,7 +19,7 @@ from counterwarp.core.settings import AlignmentSettings
 def align_affine(
     scan_id: str, t1w: Path, mask: Path, templates: Path, output: Path, settings: AlignmentSettings
 ) -> None:
-    """Write T1w and mask on the network grid, the affine, a mosaic and the record with PASS, REVIEW or FAIL.
+    """Write T1w and mask on the network grid, the affine, pictures and the record with PASS, REVIEW or FAIL.
 
     Raises
     ------
@@ -32,8 +31,7 @@ def align_affine(
     template, grid_mask = (
         images.read(templates / name, "prepare-templates") for name in ("MNI152_T1w.nii.gz", "grid_mask.nii.gz")
     )
-    brain = np.asarray(grid_mask.dataobj)
-    grid = Grid(brain.shape, np.asarray(grid_mask.affine, float))
+    grid = Grid(grid_mask.shape, np.asarray(grid_mask.affine, float))
     with stage_record(output / layout.quality_record(scan_id), "align_affine", settings, t1w=t1w, mask=mask) as record:
         record |= {"scan_id": scan_id, "status": "FAIL", "reasons": [], "metrics": {}}
         try:
@@ -47,6 +45,7 @@ def align_affine(
         images.save(output / layout.aligned_t1w(scan_id), result.t1w, grid, sidecar)
         images.save(output / layout.aligned_mask(scan_id), result.mask.astype(np.uint8), grid)
         write_itk_affine(output / layout.affine(scan_id), result.affine)
-        aligned = nib.Nifti1Image(result.t1w, grid.affine)
+        brains = side_by_side(native, native_mask, template, result.affine)
         title = f"{scan_id}  {record['status']}  {'; '.join(record['reasons'])}"
-        draw_mosaic(output / layout.mosaic(scan_id), native, native_mask, aligned, brain, title)
+        draw_mosaic(output / layout.mosaic(scan_id), native, native_mask, brains, title)
+        draw_flicker(output / layout.flicker(scan_id), brains)

@@ -14,6 +14,7 @@ from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.files import FileTree
 from counterwarp.core.provenance import stage_record
+from counterwarp.report.quality import write_quality_page
 
 
 def pack_cohort(
@@ -38,7 +39,9 @@ def pack_cohort(
         verdicts = {scan: read_verdict(scans, scan) for scan in cohort["scan_id"]}
         if decisions:
             apply_decisions(verdicts, read_decisions(decisions, set(cohort["scan_id"])), scans)
-        quality_table(verdicts, scans).to_csv(output / "quality.csv", index=False)
+        quality = quality_table(verdicts, scans)
+        quality.to_csv(output / "quality.csv", index=False)
+        write_quality_page(output / "quality.html", quality, scans)
         cohort["qc_status"] = [verdicts[scan].status for scan in cohort["scan_id"]]
         excluded = [
             {"scan_id": scan, "stage": verdict.stage, "reasons": "; ".join(verdict.reasons)}
