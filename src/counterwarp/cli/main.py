@@ -26,6 +26,7 @@ COMMANDS = (
     "map-saliency",
     "compare-groups",
     "write-report",
+    "warp-scan",
     "compare-results",
     "write-schema",
     "code-hash",

@@ -87,12 +87,27 @@ def classifier_metrics(predictions: pd.DataFrame) -> dict[str, Any]:
 
 
 def simulator_metrics(explanations: pd.DataFrame) -> dict[str, Any]:
-    """Share of held-out scans whose logit moved by the margin, per direction, and mean folding."""
-    by_direction = explanations.groupby("direction")
+    """What the simulators do to held-out scans, per direction, and mean folding.
+
+    ``median_dose_to_flip``: over the ``to_flip`` scans that are not called the direction's group as they are; one
+    that the full dose does not flip counts as larger than all others, so the median may be infinite.
+    ``median_logit_returned``: share of the logit's way there that the opposite warp takes back (1: all of it).
+    ``median_cycle_error``, ``median_cycle_mm``: what is left after both, see ``explain.jacobians.Return``.
+    """
+    e = explanations.assign(
+        returned=(explanations["logit_simulated"] - explanations["logit_returned"])
+        / (explanations["logit_simulated"] - explanations["logit"])
+    )
+    by_direction = e.groupby("direction")
+    to_flip = e[e["dose_to_flip"] != 0].fillna({"dose_to_flip": np.inf}).groupby("direction")["dose_to_flip"]
     return {
         "margin_reached": by_direction["margin_reached"].mean().to_dict(),
-        "median_dose_to_flip": by_direction["dose_to_flip"].median().to_dict(),
+        "to_flip": to_flip.size().to_dict(),
+        "median_dose_to_flip": to_flip.median().to_dict(),
         "mean_displacement_mm": by_direction["mean_displacement_mm"].mean().to_dict(),
+        "median_logit_returned": by_direction["returned"].median().to_dict(),
+        "median_cycle_error": by_direction["cycle_error"].median().to_dict(),
+        "median_cycle_mm": by_direction["cycle_mm"].median().to_dict(),
         "folding_fraction": float(explanations["folding_fraction"].mean()),
         "n": int(explanations["scan_id"].nunique()),
     }
