@@ -21,6 +21,7 @@ COMMANDS = (
     "align-affine",
     "pack-cohort",
     "train-classifier",
+    "import-classifier",
     "train-simulator",
     "map-jacobians",
     "map-saliency",
