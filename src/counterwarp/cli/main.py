@@ -28,6 +28,7 @@ COMMANDS = (
     "compare-groups",
     "write-report",
     "warp-scan",
+    "evaluate",
     "compare-results",
     "write-schema",
     "code-hash",

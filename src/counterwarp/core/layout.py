@@ -104,6 +104,11 @@ def truth_log_jacobian(scan_id: str, direction: str) -> str:
     return scan_file(scan_id, "logjacobian", desc=direction)
 
 
+def truth_difference(scan_id: str, direction: str) -> str:
+    """How the planted change alone alters the scan's intensity (simulated cohorts only)."""
+    return scan_file(scan_id, "difference", desc=direction)
+
+
 def group_map(name: str, suffix: str = "logjacobian") -> str:
     """Map over participants, e.g. ``space-MNI152_desc-injectControl_logjacobian.nii.gz``."""
     return f"space-{SPACE}_desc-{name}_{suffix}.nii.gz"

@@ -33,10 +33,24 @@ def magnitude_share(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> 
 
     1: the right size, 0: nothing, negative: the wrong sign. NaN if nothing was planted.
     """
-    size = np.abs(truth)
-    core = mask & (size > CORE_FRACTION * size[mask].max()) & np.isfinite(values)
+    core = planted_core(truth, mask) & np.isfinite(values)
     t, v = truth[core].astype(float), values[core].astype(float)
     return float(v @ t / (t @ t)) if core.any() else float("nan")
+
+
+def planted_core(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Voxels of the mask where the planted change exceeds a quarter of its largest size."""
+    size = np.abs(truth)
+    return mask & (size > CORE_FRACTION * size[mask].max())
+
+
+def planted_agreement(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    """Signed and absolute correlation over the mask, signed correlation within the planted core alone (masked), and
+    the share of the planted size that is recovered there."""
+    return compare_maps(values, truth, mask) | {
+        "masked_ncc": signed_ncc(values, truth, planted_core(truth, mask)),
+        "magnitude_share": magnitude_share(values, truth, mask),
+    }
 
 
 def compare_maps(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict[str, float]:
