@@ -6,6 +6,7 @@ include { EXTRACT_BRAIN     } from './modules/extract_brain/main'
 include { ALIGN_AFFINE      } from './modules/align_affine/main'
 include { PACK_COHORT       } from './modules/pack_cohort/main'
 include { TRAIN_CLASSIFIER  } from './modules/train_classifier/main'
+include { IMPORT_CLASSIFIER } from './modules/import_classifier/main'
 include { TRAIN_SIMULATOR   } from './modules/train_simulator/main'
 include { MAP_JACOBIANS     } from './modules/map_jacobians/main'
 include { MAP_SALIENCY      } from './modules/map_saliency/main'
@@ -41,7 +42,7 @@ def checkParameters(given, schema) {
         if (known.type != 'boolean' && value instanceof Boolean) {
             error("--${name} has no value: ${known.description} See --help.")
         }
-        if (known.type == 'object') {
+        if ('object' in known.type && !(value instanceof CharSequence && 'string' in known.type)) {
             (value ?: [:]).each { option, _v ->
                 if (!known.properties.containsKey(option)) {
                     error("unknown parameter --${name}.${option}. ${suggestion("${name}.", known.properties.keySet(), option)}")
@@ -61,12 +62,26 @@ def checkParameters(given, schema) {
 
 // A group of settings as options of its command: [epochs: 3] -> "--epochs 3".
 def options(settings) {
-    settings.collect { name, value -> "--${name.replace('_', '-')} '${value}'" }.join(' ')
+    settings instanceof CharSequence ? '' : settings.collect { name, value -> "--${name.replace('_', '-')} '${value}'" }.join(' ')
 }
 
 // An input that may be missing: the file, which must exist, or nothing.
 def optionalFile(path) {
     path ? file(path, checkIfExists: true) : []
+}
+
+// What is trained already, in the place of the settings of its training: a file or folder, or nothing.
+def trained(value) {
+    value instanceof CharSequence ? file(value, checkIfExists: true) : null
+}
+
+// The networks of an earlier run: [[fold, classifier, simulator], ...].
+def networksOf(models) {
+    def folds = models.listFiles().findAll { folder -> folder.name ==~ /fold-\d+/ }.sort { folder -> folder.name }
+    if (!folds || !folds.every { folder -> folder.resolve('classifier').exists() && folder.resolve('simulator').exists() }) {
+        error("--simulator ${models}: expected the folder models/ of an earlier run, with fold-*/classifier and fold-*/simulator.")
+    }
+    return folds.collect { folder -> [(folder.name - 'fold-') as int, folder.resolve('classifier'), folder.resolve('simulator')] }
 }
 
 workflow {
@@ -80,6 +95,14 @@ workflow {
     code = codeOfStages(workflow.containerEngine, params.container)
     last = ['preprocess', 'classifier', 'simulator', 'jacobians', 'report'].indexOf(params.until)
 
+    own_classifier = trained(params.classifier)
+    models = trained(params.simulator)
+    if (own_classifier && models) {
+        error('--simulator with --classifier: the simulators of an earlier run come with their classifiers. Give one of the two.')
+    }
+    networks_before = models ? networksOf(models) : []
+    fold_count = models ? networks_before.size() : params.folds as int
+
     // not in nextflow.config, where 'case' is a reserved word
     groups = ['case', 'control'].findAll { name -> params.containsKey(name) }.collect { name -> "--${name} '${params[name]}'" }.join(' ')
     wanted = ['participant_label', 'session_label', 'exclude'].findAll { name -> params[name] }.collect { name -> "--${name.replace('_', '-')} '${params[name]}'" }.join(' ')
@@ -87,7 +110,7 @@ workflow {
     CHECK_COHORT(
         code.check_cohort, source.toAbsolutePath().toString(), source,
         "--group-column ${params.group_column} ${groups} ${wanted} " +
-        "--on-bad-scan ${params.on_bad_scan} --folds ${params.folds}"
+        "--on-bad-scan ${params.on_bad_scan} --folds ${fold_count}"
     )
     PREPARE_TEMPLATES(
         code.prepare_templates, optionalFile(params.head_template), optionalFile(params.head_mask),
@@ -102,20 +125,34 @@ workflow {
     extracted = EXTRACT_BRAIN.out.folder.collect()
     aligned = ALIGN_AFFINE.out.folder.collect().ifEmpty([])
     PACK_COHORT(
-        code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, optionalFile(params.qc_decisions),
-        "--folds ${params.folds} --chunk-size ${params.chunk_size} --seed ${params.seed}"
+        code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, optionalFile(params.qc_decisions), models ?: [],
+        "--folds ${fold_count} --chunk-size ${params.chunk_size} --seed ${params.seed}"
     )
     cohort = PACK_COHORT.out.cohort
 
     if (last >= 1) {
-        folds = channel.of(0..<(params.folds as int))
+        folds = channel.of(0..<fold_count)
+        before = channel.fromList(networks_before)                                            // [fold, classifier, simulator]
         run = "--seed ${params.seed} --device ${params.device} --devices ${params.devices}"
-        TRAIN_CLASSIFIER(code.train_classifier, folds, cohort, "${run} ${options(params.classifier)}")
-        classifiers = TRAIN_CLASSIFIER.out.classifier                                         // [fold, classifier]
+        if (own_classifier || models) {
+            given = models ? before.map { fold, classifier, _simulator -> [fold, classifier] } : folds.map { fold -> [fold, own_classifier] }
+            IMPORT_CLASSIFIER(code.import_classifier, given, cohort, params.device)
+            classifiers = IMPORT_CLASSIFIER.out.classifier                                    // [fold, classifier]
+        }
+        else {
+            TRAIN_CLASSIFIER(code.train_classifier, folds, cohort, "${run} ${options(params.classifier)}")
+            classifiers = TRAIN_CLASSIFIER.out.classifier
+        }
     }
     if (last >= 2) {
-        TRAIN_SIMULATOR(code.train_simulator, classifiers, cohort, "${run} ${options(params.simulator)}")
-        networks = classifiers.join(TRAIN_SIMULATOR.out.simulator)                            // [fold, classifier, simulator]
+        if (models) {
+            simulators = before.map { fold, _classifier, simulator -> [fold, simulator] }     // [fold, simulator]
+        }
+        else {
+            TRAIN_SIMULATOR(code.train_simulator, classifiers, cohort, "${run} ${options(params.simulator)}")
+            simulators = TRAIN_SIMULATOR.out.simulator
+        }
+        networks = classifiers.join(simulators)                                               // [fold, classifier, simulator]
     }
     if (last >= 3) {
         chunks = PACK_COHORT.out.chunks.splitCsv(header: true).map { row -> [row.fold as int, row.chunk as int] }
@@ -125,7 +162,7 @@ workflow {
         MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.device, options(params.saliency))
         maps = MAP_JACOBIANS.out.folder.mix(MAP_SALIENCY.out.folder).collect()
         COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, optionalFile(params.truth), "--seed ${params.seed} ${options(params.comparison)}")
-        networks_of_folds = TRAIN_CLASSIFIER.out.classifier.mix(TRAIN_SIMULATOR.out.simulator).map { _fold, folder -> folder }
+        networks_of_folds = classifiers.mix(simulators).map { _fold, folder -> folder }
         tables = CHECK_COHORT.out.tables.mix(networks_of_folds).collect()
         WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps, tables, COMPARE_GROUPS.out.group)
     }

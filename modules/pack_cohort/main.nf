@@ -8,6 +8,7 @@ process PACK_COHORT {
     path aligned, stageAs: 'scans/aligned/*'
     path templates
     path decisions, stageAs: 'decisions/*'   // [] or a table
+    path models, stageAs: 'models'           // [] or networks of an earlier run
     val options
 
     output:
@@ -17,7 +18,7 @@ process PACK_COHORT {
 
     script:
     """
-    counterwarp pack-cohort --cohort-table ${cohort_table} --aligned scans --templates ${templates} ${options} ${decisions ? "--qc-decisions '${decisions}'" : ''} --output cohort
+    counterwarp pack-cohort --cohort-table ${cohort_table} --aligned scans --templates ${templates} ${options} ${decisions ? "--qc-decisions '${decisions}'" : ''} ${models ? '--models models' : ''} --output cohort
     cp cohort/{index,exclusions,quality}.csv cohort/quality.html .
     """
 

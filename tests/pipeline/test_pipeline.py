@@ -75,9 +75,38 @@ def test_until_stops_after_the_stage(cohort, tmp_path):
     }  # fmt: skip
 
 
+def test_a_classifier_of_ones_own_is_explained_and_none_is_trained(cohort, tmp_path):
+    (tmp_path / "mine.pt2").touch()
+    result = stub_run(
+        tmp_path, "--input", cohort, "--outdir", tmp_path / "out", "--folds", 2,
+        "--classifier", tmp_path / "mine.pt2", "--simulator.steps", 3,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = [name for name, _ in tasks(tmp_path / "out")]
+    assert (names.count("IMPORT_CLASSIFIER"), names.count("TRAIN_SIMULATOR"), names.count("WRITE_REPORT")) == (2, 2, 1)
+    assert "TRAIN_CLASSIFIER" not in names
+    assert (tmp_path / "out" / "models" / "fold-1" / "classifier").exists()
+
+
+def test_networks_of_an_earlier_run_are_applied_without_training(cohort, finished, tmp_path):
+    models = finished / "out" / "models"
+    result = stub_run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", "--simulator", models)
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = [name for name, _ in tasks(tmp_path / "out")]
+    assert (names.count("IMPORT_CLASSIFIER"), names.count("MAP_JACOBIANS")) == (FOLDS, FOLDS)
+    assert "WRITE_REPORT" in names and not {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR"} & set(names)
+    command = next(
+        path.read_text(encoding="utf-8")
+        for path in tmp_path.glob("work/*/*/.command.run") if "PACK_COHORT" in path.read_text(encoding="utf-8")
+    )  # fmt: skip
+    assert f"{models} models" in command  # staged for the check of who trained them
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--simulator", "."), "expected the folder models/ of an earlier run, with fold-*/classifier"),
+        (("--classifier", "gone.pt2"), "No such file"),
         (("--clasifier.epochs", "3"), "unknown parameter --clasifier. Did you mean --classifier?"),
         (("--classifier.epoch", "3"), "unknown parameter --classifier.epoch. Did you mean --classifier.epochs?"),
         (("--until", "jacobian"), "--until jacobian: expected one of preprocess, classifier"),

@@ -10,7 +10,8 @@ FOLDS = 3
 
 
 def write_packed_cohort(folder, scans=12, side=60.0, resolution=8.0):
-    """Write a cohort folder as PACK_COHORT does; every second scan is a case's. ``side`` in mm."""
+    """Write a cohort folder as PACK_COHORT does; every second scan is a case's. ``side`` in mm, of all axes
+    or of each."""
     random, is_case = np.random.default_rng(0), np.arange(scans) % 2
     grid = axis_aligned_grid(np.zeros(3), np.full(3, side), resolution)
     data = random.standard_normal((scans, *grid.shape)) + is_case[:, None, None, None]

@@ -73,21 +73,47 @@ def test_one_group_alone_is_refused():
         evaluation.classifier_metrics(pd.DataFrame({"is_case": [0, 0, 0], "logit": [1.0, 2.0, 3.0]}))
 
 
+def explanations(**columns):
+    table = {
+        "scan_id": ["a", "a", "b", "b"],
+        "direction": ["inject", "remove"] * 2,
+        "logit": [-1.0, -1.0, 2.0, 2.0],
+        "logit_simulated": [3.0, -3.0, 6.0, -2.0],
+        "logit_returned": [-1.0, -2.0, 4.0, 0.0],
+        "margin_reached": [1, 0, 1, 1],
+        "dose_to_flip": [0.25, 0.0, 0.0, 0.5],
+        "mean_displacement_mm": [1.0, 2.0, 3.0, 4.0],
+        "folding_fraction": [0.0, 0.0, 0.0, 0.04],
+        "cycle_error": [0.01, 0.02, 0.03, 0.04],
+        "cycle_mm": [0.1, 0.2, 0.3, 0.4],
+    }
+    return pd.DataFrame(table | columns)
+
+
 def test_simulator_metrics_count_directions_apart():
-    explanations = pd.DataFrame(
-        {
-            "scan_id": ["a", "a", "b", "b"],
-            "direction": ["inject", "remove"] * 2,
-            "margin_reached": [1, 0, 1, 1],
-            "dose_to_flip": [0.5, None, 0.7, 0.0],
-            "mean_displacement_mm": [1.0, 2.0, 3.0, 4.0],
-            "folding_fraction": [0.0, 0.0, 0.0, 0.04],
-        }
-    )
-    found = evaluation.simulator_metrics(explanations)
+    found = evaluation.simulator_metrics(explanations())
     assert found["margin_reached"] == {"inject": 1.0, "remove": 0.5}
     assert found["folding_fraction"] == pytest.approx(0.01)
+    assert found["median_cycle_mm"] == pytest.approx({"inject": 0.2, "remove": 0.3})
     assert found["n"] == 2
+
+
+def test_logit_return_is_the_share_of_the_way_that_is_taken_back():
+    found = evaluation.simulator_metrics(explanations())["median_logit_returned"]
+    # inject: 4 of 4 and 2 of 4; remove: 1 of 2 and 2 of 4
+    assert found == pytest.approx({"inject": 0.75, "remove": 0.5})
+
+
+def test_dose_to_flip_counts_scans_with_something_to_flip_only():
+    found = evaluation.simulator_metrics(explanations())
+    assert found["to_flip"] == {"inject": 1, "remove": 1}
+    assert found["median_dose_to_flip"] == {"inject": 0.25, "remove": 0.5}
+
+
+def test_most_scans_that_never_flip_leave_no_finite_median():
+    found = evaluation.simulator_metrics(explanations(dose_to_flip=[0.25, 0.0, None, None]))
+    assert found["to_flip"] == {"inject": 2, "remove": 1}
+    assert found["median_dose_to_flip"] == {"inject": np.inf, "remove": np.inf}
 
 
 def test_undefined_numbers_become_null():

@@ -14,13 +14,14 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.files import BackgroundWriter
 from counterwarp.core.settings import JacobianSettings
-from counterwarp.explain.jacobians import dose_path, explain
+from counterwarp.explain.jacobians import dose_path, explain, returning
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.networks.simulator import Simulator, save_simulator
 from counterwarp.networks.warps import exponentiate, resample, upsample
 from counterwarp.stages.map_jacobians import map_jacobians
 
 SPACING = (8.0, 8.0, 8.0)
+GRID_SIDES = (120.0, 184.0, 120.0)  # mm; 16, 24, 16 voxels
 
 
 def fail(path):
@@ -54,14 +55,14 @@ def test_a_caller_faster_than_the_disk_waits():
 @pytest.fixture(scope="module")
 def networks():
     torch.manual_seed(0)
-    classifier, simulator = Classifier(torch.zeros(1, 1, 16, 16, 16), 4), Simulator(width=8)
+    classifier, simulator = Classifier(torch.zeros(1, 1, 16, 24, 16), 4), Simulator(width=8)
     torch.nn.init.normal_(simulator.output.weight, std=0.3)
     return classifier.eval().requires_grad_(False), simulator.eval().requires_grad_(False)
 
 
 def test_the_dose_path_is_that_of_warps_of_a_smaller_velocity(networks):
     classifier, simulator = networks
-    image = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
+    image = torch.randn(1, 1, 16, 24, 16, generator=torch.Generator().manual_seed(1))
     coarse = simulator(image, torch.tensor([1.0]))
     velocity = upsample(coarse)
     assert 1 < velocity.abs().max() < 16  # a warp worth the name: mm
@@ -70,28 +71,36 @@ def test_the_dose_path_is_that_of_warps_of_a_smaller_velocity(networks):
     path = dose_path(classifier, image, velocity, warped[-1], SPACING, 5)
     # ten times finer than the path's own range: both integrate the same flow, with other steps
     torch.testing.assert_close(path, expected, atol=0.1 * float(expected.max() - expected.min()), rtol=0)
-    assert path[0] == expected[0]
+    torch.testing.assert_close(path[0], expected[0])
     torch.testing.assert_close(path[-1], expected[-1])
     ends = dose_path(classifier, image, velocity, warped[-1], SPACING, 1)
     torch.testing.assert_close(ends, expected[[0, -1]])
-    brain = torch.ones(16, 16, 16, dtype=torch.bool)
+    brain = torch.ones(16, 24, 16, dtype=torch.bool)
     result = explain(classifier, image, coarse[0], "inject", SPACING, brain, 1.0, 5)
     torch.testing.assert_close(result.simulated, warped[-1][0, 0])
     assert result.logit_simulated == pytest.approx(float(expected[-1]), rel=1e-4)
 
 
-def test_a_chunk_has_the_files_of_its_scans(networks, tmp_path):
-    cohort = tmp_path / "cohort"
-    cohort.mkdir()
-    write_packed_cohort(cohort, side=120.0)
+@pytest.fixture(scope="module")
+def exported(networks, tmp_path_factory):
+    """A packed cohort of an uneven grid and the maps of one fold's scans."""
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "cohort").mkdir()
+    write_packed_cohort(folder / "cohort", side=GRID_SIDES)
     for name in ("classifier", "simulator"):
-        (tmp_path / name).mkdir()
-    save_classifier(networks[0], tmp_path / "classifier", width=4)
-    save_simulator(networks[1], tmp_path / "simulator", width=8)
-    (tmp_path / "simulator" / "simulator.json").write_text(json.dumps({"margin": 1.0}), encoding="utf-8")
-    out, settings = tmp_path / "maps", JacobianSettings(doses=2)
-    map_jacobians(cohort, tmp_path / "classifier", tmp_path / "simulator", 1, 0, "cpu", out, settings)
-    store = CohortStore(cohort)
+        (folder / name).mkdir()
+    save_classifier(networks[0], folder / "classifier", width=4)
+    save_simulator(networks[1], folder / "simulator", width=8)
+    (folder / "simulator" / "simulator.json").write_text(json.dumps({"margin": 1.0}), encoding="utf-8")
+    settings = JacobianSettings(doses=2)
+    map_jacobians(
+        folder / "cohort", folder / "classifier", folder / "simulator", 1, 0, "cpu", folder / "maps", settings
+    )
+    return CohortStore(folder / "cohort"), folder / "maps"
+
+
+def test_a_chunk_has_the_files_of_its_scans(exported):
+    store, out = exported
     scans = store.index["scan_id"][store.positions(1, held_out=True)]
     assert len(list(out.glob("*.nii.gz"))) == 2 * 4 * len(scans)
     table = pd.read_csv(out / "explanations_fold-1_chunk-0.csv")
@@ -101,3 +110,29 @@ def test_a_chunk_has_the_files_of_its_scans(networks, tmp_path):
         inject, _ = images.load(out / layout.log_jacobian(scan, "inject"))
         assert np.isfinite(inject).all()
         assert inject.std() > 0
+
+
+def test_returning_by_the_opposite_warp_brings_the_scan_back(networks):
+    """Constant velocities of opposite sign: translation there and back is the identity, twice there is not."""
+    image = torch.randn(1, 1, 16, 24, 16, generator=torch.Generator().manual_seed(1))
+    brain = torch.zeros(16, 24, 16, dtype=torch.bool)
+    brain[4:12, 4:12, 4:12] = True
+
+    def translate(sign):
+        return lambda _image, condition: sign(condition)[:, None, None, None, None] * torch.full((1, 3, 8, 12, 8), 8.0)
+
+    for sign, error in ((lambda c: c, 0.0), (lambda c: c.abs(), 16 * 3**0.5)):
+        simulator = translate(sign)
+        coarse = simulator(image, torch.tensor([1.0]))
+        result = explain(networks[0], image, coarse[0], "inject", SPACING, brain, 1.0, 1)
+        back = returning(networks[0], simulator, image, result, "inject", SPACING, brain)
+        assert back.field_error == pytest.approx(error, abs=1e-3)  # mm
+        # noise against itself, or against other noise of the same variance: 0, or about 2
+        assert back.image_error == pytest.approx(0 if error == 0 else 2, abs=1e-5 if error == 0 else 0.3)
+
+
+def test_the_table_says_how_far_a_scan_returns(exported):
+    table = pd.read_csv(exported[1] / "explanations_fold-1_chunk-0.csv")
+    returned = table[["logit_returned", "cycle_error", "cycle_mm"]].to_numpy()
+    assert np.isfinite(returned).all()
+    assert (returned[:, 1:] > 0).all()

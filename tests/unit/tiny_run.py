@@ -198,6 +198,9 @@ def _write_tables(run: Run, index: pd.DataFrame, rng) -> None:
                         "folding_fraction": 0.0,
                         "dose_to_flip": None if missed else 0.5,
                         "mean_displacement_mm": 0.8,
+                        "logit_returned": logits[position] + 0.1 * moved,
+                        "cycle_error": 0.02,
+                        "cycle_mm": 0.1,
                     }
                 )
                 path = {"dose": np.linspace(0, 1, 21), "logit": logits[position] + moved * np.linspace(0, 1, 21)}

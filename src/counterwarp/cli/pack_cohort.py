@@ -21,13 +21,14 @@ from counterwarp.cli import options
 @click.option("--folds", type=int, required=True, help="Number of cross-validation folds.")
 @click.option("--chunk-size", type=int, required=True, help="Scans per export task.")
 @click.option("--qc-decisions", type=options.existing_file, help="Reviewer's table: scan_id, decision, note.")
+@click.option("--models", type=options.existing_folder, help="Earlier networks to apply: who trained them is left out.")
 @options.seed
 @options.output_folder
 def pack_cohort(
     cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, qc_decisions: Path | None,
-    seed: int, output: Path,
+    models: Path | None, seed: int, output: Path,
 ) -> None:  # fmt: skip
     """Apply the quality gate, assign folds by participant and pack the scans into one memory-mapped store."""
     from counterwarp.stages import pack_cohort as stage
 
-    stage.pack_cohort(cohort_table, aligned, templates, folds, chunk_size, seed, output, qc_decisions)
+    stage.pack_cohort(cohort_table, aligned, templates, folds, chunk_size, seed, output, qc_decisions, models)

@@ -23,10 +23,11 @@ CONTRAST_SD = 0.08  # of the exponent of intensity
 
 @dataclass(frozen=True)
 class SimulatedHead:
-    """A scan and the true log-Jacobian of the planted change on the same grid."""
+    """A scan and, on the same grid, the truth of the planted change: log-Jacobian and difference of intensity."""
 
     t1w: nib.Nifti1Image
     truth: nib.Nifti1Image
+    difference: nib.Nifti1Image
 
 
 def simulate_head(
@@ -44,24 +45,30 @@ def simulate_head(
 
     Returns
     -------
-    SimulatedHead, int16 scan and float32 truth on an oblique grid around the head.
+    SimulatedHead, int16 scan and float32 truth on an oblique grid around the head. The difference is of the head
+    before contrast, bias field and noise, 1 is its brightest tissue.
     """
     random = np.random.default_rng(seed)
     velocity = random_velocity(
         effect.grid, {20.0: settings.variation, 40.0: 0.8 * settings.variation}, torch.Generator().manual_seed(seed)
     )
     spacing = effect.grid.spacing
-    inner = compose(exponentiate(dose * effect.velocity, spacing), exponentiate(velocity, spacing), spacing)
+    anatomy = exponentiate(velocity, spacing)
     grid, to_base = _scan_geometry(base, resolution, random, settings)
     points = apply_affine(to_base, grid.points())  # of the participant's anatomy in MNI152 space
     voxels = np.moveaxis(apply_affine(np.linalg.inv(effect.grid.affine), points), -1, 0)
-    displaced = points + np.stack([_sample(u, voxels) for u in inner[0].numpy()], axis=-1)
-    base_voxels = np.moveaxis(apply_affine(np.linalg.inv(base.affine), displaced), -1, 0)
-    intensity = _sample(_anti_aliased(base, resolution), base_voxels)
+    blurred = _anti_aliased(base, resolution)
+
+    def intensity_at(level: float) -> np.ndarray:
+        inner = compose(exponentiate(level * effect.velocity, spacing), anatomy, spacing)
+        displaced = points + np.stack([_sample(u, voxels) for u in inner[0].numpy()], axis=-1)
+        return _sample(blurred, np.moveaxis(apply_affine(np.linalg.inv(base.affine), displaced), -1, 0))
+
+    intensity = intensity_at(dose)
+    difference = (intensity_at(dose + change) - intensity) / np.percentile(intensity, 99.5)
     truth = _sample(true_log_jacobian(effect, velocity, change), voxels).astype(np.float32)
     scan = _degrade(intensity, random, settings)
-    t1w = nib.Nifti1Image(scan, grid.affine)
-    return SimulatedHead(t1w, nib.Nifti1Image(truth, grid.affine))
+    return SimulatedHead(*(nib.Nifti1Image(a, grid.affine) for a in (scan, truth, difference.astype(np.float32))))
 
 
 def _sample(data: np.ndarray, voxels: np.ndarray) -> np.ndarray:

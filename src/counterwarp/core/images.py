@@ -22,11 +22,7 @@ def load(path: str | Path) -> tuple[np.ndarray, Grid]:
 
 def save(path: str | Path, data: np.ndarray, grid: Grid, sidecar: dict[str, Any] | None = None) -> None:
     """Write an array (X, Y, Z) on a grid as NIfTI with equal qform and sform; with ``sidecar``, its JSON beside it."""
-    image = nib.Nifti1Image(data, grid.affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(grid.affine, code="mni" if "space-MNI152" in Path(path).name else "scanner")
-    image.set_qform(grid.affine, code="mni" if "space-MNI152" in Path(path).name else "scanner")
-    _write(image, Path(path), sidecar)
+    _write(nib.Nifti1Image(data, grid.affine), Path(path), sidecar)
 
 
 def save_displacement(
@@ -43,9 +39,6 @@ def save_displacement(
     data = itk_displacement(displacement.astype(np.float32))[:, :, :, None, :]
     image = nib.Nifti1Image(data, grid.affine)
     image.header.set_intent("vector")
-    image.header.set_xyzt_units("mm")
-    image.set_sform(grid.affine, code="mni")
-    image.set_qform(grid.affine, code="mni")
     _write(image, Path(path), sidecar)
 
 
@@ -57,6 +50,10 @@ def load_displacement(path: str | Path) -> tuple[np.ndarray, Grid]:
 
 
 def _write(image: nib.Nifti1Image, path: Path, sidecar: dict[str, Any] | None) -> None:
+    frame = "mni" if "space-MNI152" in path.name else "scanner"
+    image.header.set_xyzt_units("mm")
+    image.set_sform(image.affine, code=frame)
+    image.set_qform(image.affine, code=frame)
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(image, str(path))
     if sidecar is not None:

@@ -79,6 +79,21 @@ def warp(scan_id: str, direction: str) -> str:
     return scan_file(scan_id, "warp", desc=direction, space=SPACE)
 
 
+def native_warp(scan_id: str, direction: str) -> str:
+    """The same on the scan's own grid: resamples the scan where it lies (LPS+ mm)."""
+    return scan_file(scan_id, "warp", desc=direction, space="T1w")
+
+
+def native_simulated_t1w(scan_id: str, direction: str) -> str:
+    """The counterfactual scan on its own grid."""
+    return scan_file(scan_id, "T1w", desc=direction, space="T1w")
+
+
+def native_log_jacobian(scan_id: str, direction: str) -> str:
+    """log volume change of the tissue on the scan's own grid."""
+    return scan_file(scan_id, "logjacobian", desc=direction, space="T1w")
+
+
 def velocity(scan_id: str, direction: str) -> str:
     """Stationary velocity field (LPS+ mm) whose exponential at dose t is the warp."""
     return scan_file(scan_id, "velocity", desc=direction, space=SPACE)
@@ -92,6 +107,11 @@ def saliency(scan_id: str, method: str) -> str:
 def truth_log_jacobian(scan_id: str, direction: str) -> str:
     """Planted log-Jacobian on the scan's own grid (simulated cohorts only)."""
     return scan_file(scan_id, "logjacobian", desc=direction)
+
+
+def truth_difference(scan_id: str, direction: str) -> str:
+    """How the planted change alone alters the scan's intensity (simulated cohorts only)."""
+    return scan_file(scan_id, "difference", desc=direction)
 
 
 def group_map(name: str, suffix: str = "logjacobian") -> str:

@@ -59,4 +59,9 @@ PARAMETERS: dict[str, dict] = {
     "slurm_account": {"type": "string", "description": "Slurm account."},
     "slurm_extra": {"type": "string", "description": "Further options of sbatch."},
 }
+# What may stand in the place of a group of settings.
+INSTEAD = {
+    "classifier": "Or a file, .pt2 or TorchScript: a trained classifier to explain instead of training one.",
+    "simulator": "Or a folder, models/ of an earlier run: its networks explain these scans, and nothing is trained.",
+}
 NOT_IN_PIPELINE = {"simulation"}  # settings of simulate-cohort, which is no stage

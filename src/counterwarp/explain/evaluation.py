@@ -33,10 +33,24 @@ def magnitude_share(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> 
 
     1: the right size, 0: nothing, negative: the wrong sign. NaN if nothing was planted.
     """
-    size = np.abs(truth)
-    core = mask & (size > CORE_FRACTION * size[mask].max()) & np.isfinite(values)
+    core = planted_core(truth, mask) & np.isfinite(values)
     t, v = truth[core].astype(float), values[core].astype(float)
     return float(v @ t / (t @ t)) if core.any() else float("nan")
+
+
+def planted_core(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Voxels of the mask where the planted change exceeds a quarter of its largest size."""
+    size = np.abs(truth)
+    return mask & (size > CORE_FRACTION * size[mask].max())
+
+
+def planted_agreement(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    """Signed and absolute correlation over the mask, signed correlation within the planted core alone (masked), and
+    the share of the planted size that is recovered there."""
+    return compare_maps(values, truth, mask) | {
+        "masked_ncc": signed_ncc(values, truth, planted_core(truth, mask)),
+        "magnitude_share": magnitude_share(values, truth, mask),
+    }
 
 
 def compare_maps(values: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict[str, float]:
@@ -87,12 +101,27 @@ def classifier_metrics(predictions: pd.DataFrame) -> dict[str, Any]:
 
 
 def simulator_metrics(explanations: pd.DataFrame) -> dict[str, Any]:
-    """Share of held-out scans whose logit moved by the margin, per direction, and mean folding."""
-    by_direction = explanations.groupby("direction")
+    """What the simulators do to held-out scans, per direction, and mean folding.
+
+    ``median_dose_to_flip``: over the ``to_flip`` scans that are not called the direction's group as they are; one
+    that the full dose does not flip counts as larger than all others, so the median may be infinite.
+    ``median_logit_returned``: share of the logit's way there that the opposite warp takes back (1: all of it).
+    ``median_cycle_error``, ``median_cycle_mm``: what is left after both, see ``explain.jacobians.Return``.
+    """
+    e = explanations.assign(
+        returned=(explanations["logit_simulated"] - explanations["logit_returned"])
+        / (explanations["logit_simulated"] - explanations["logit"])
+    )
+    by_direction = e.groupby("direction")
+    to_flip = e[e["dose_to_flip"] != 0].fillna({"dose_to_flip": np.inf}).groupby("direction")["dose_to_flip"]
     return {
         "margin_reached": by_direction["margin_reached"].mean().to_dict(),
-        "median_dose_to_flip": by_direction["dose_to_flip"].median().to_dict(),
+        "to_flip": to_flip.size().to_dict(),
+        "median_dose_to_flip": to_flip.median().to_dict(),
         "mean_displacement_mm": by_direction["mean_displacement_mm"].mean().to_dict(),
+        "median_logit_returned": by_direction["returned"].median().to_dict(),
+        "median_cycle_error": by_direction["cycle_error"].median().to_dict(),
+        "median_cycle_mm": by_direction["cycle_mm"].median().to_dict(),
         "folding_fraction": float(explanations["folding_fraction"].mean()),
         "n": int(explanations["scan_id"].nunique()),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -108,6 +108,48 @@ def explain(
         dose_logits=path,
         dose_to_flip=dose_to_flip(path, sign),
         mean_displacement=float(displacement[0].norm(dim=0)[brain].mean()),
+    )
+
+
+@dataclass(frozen=True)
+class Return:
+    """A counterfactual scan warped in the opposite direction, which ought to give the scan back.
+
+    Attributes
+    ----------
+    logit : float
+        Of the scan that came back.
+    image_error : float
+        Its mean squared difference from the scan over the brain, as a share of the scan's variance there.
+    field_error : float
+        Mean length of the displacement that is left over the brain, mm.
+    """
+
+    logit: float
+    image_error: float
+    field_error: float
+
+
+@torch.no_grad()
+def returning(
+    classifier: nn.Module,
+    simulator: Callable[[Tensor, Tensor], Tensor],
+    image: Tensor,
+    there: Explanation,
+    direction: str,
+    spacing: Sequence[float],
+    brain: Tensor,
+) -> Return:
+    """Warp the counterfactual of a scan in the opposite direction and compare with the scan (see ``explain``)."""
+    simulated, away = there.simulated[None, None], there.displacement[None]
+    opposite = torch.tensor([-CONDITIONS[direction]], device=image.device)
+    back = exponentiate(upsample(simulator(simulated, opposite)), spacing)
+    returned = resample(simulated, back, spacing)
+    scan = image[0, 0][brain]
+    return Return(
+        logit=float(classifier(returned)),
+        image_error=float((returned[0, 0][brain] - scan).square().mean() / scan.var()),
+        field_error=float(compose(away, back, spacing)[0].norm(dim=0)[brain].mean()),
     )
 
 

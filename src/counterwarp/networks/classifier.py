@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from counterwarp.networks.imported import find_program, read_program
 from counterwarp.networks.parallel import BatchNorm, Dropout
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -62,8 +63,15 @@ def save_classifier(classifier: Classifier, folder: Path, **settings: float) -> 
     (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def load_classifier(folder: str | Path, device: str = "cpu") -> Classifier:
-    """Read a trained classifier, frozen, in evaluation mode."""
+def weights_file(folder: Path) -> Path:
+    """The file that makes a classifier: its weights, or the program that was imported."""
+    return find_program(folder) or folder / "classifier.safetensors"
+
+
+def load_classifier(folder: str | Path, device: str = "cpu") -> nn.Module:
+    """Read a trained or imported classifier, frozen, in evaluation mode."""
+    if program := find_program(Path(folder)):
+        return read_program(program, device)
     state = load_file(Path(folder) / "classifier.safetensors")
     settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
     classifier = Classifier(state["mean_image"], **settings)

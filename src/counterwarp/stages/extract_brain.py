@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 
 from counterwarp.brain.extraction import extract_brain as extract
 from counterwarp.brain.extraction import mask_of_stripped
@@ -42,6 +44,7 @@ def extract_brain(
         head, head_mask = _head_template(templates)
         try:
             scan = scans.load_t1w(t1w)
+            record["t1w_sha256"] = hashlib.sha256(np.asarray(scan.dataobj, np.float32).tobytes()).hexdigest()
             given = scans.load_t1w(mask) if mask else mask_of_stripped(scan) if skull_stripped else None
             result = extract(scan, head, head_mask, settings, given)
         except (InputError, RuntimeError) as error:  # RuntimeError: ITK and ANTs

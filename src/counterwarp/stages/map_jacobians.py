@@ -16,7 +16,7 @@ from counterwarp.core import images, layout
 from counterwarp.core.files import BackgroundWriter
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import JacobianSettings
-from counterwarp.explain.jacobians import Explanation, explain
+from counterwarp.explain.jacobians import Explanation, Return, explain, returning
 from counterwarp.networks.classifier import load_classifier
 from counterwarp.networks.simulator import CONDITIONS, load_simulator
 
@@ -65,8 +65,9 @@ def map_jacobians(
                     result = explain(
                         networks[1], image, velocity, direction, store.grid.spacing, brain, margin, settings.doses
                     )
+                    back = returning(networks[1], networks[0], image, result, direction, store.grid.spacing, brain)
                     _save(write, output, scan["scan_id"], direction, result, store, fold, record["version"])
-                    rows.append(_row(scan, fold, direction, result, margin))
+                    rows.append(_row(scan, fold, direction, result, back, margin))
                     dose = np.linspace(0, 1, settings.doses + 1).round(2)
                     path = {"dose": dose, "logit": result.dose_logits.tolist()}
                     paths.append(pd.DataFrame({"scan_id": scan["scan_id"], "direction": direction, **path}))
@@ -98,7 +99,9 @@ def _save(
     write(images.save_displacement, output / layout.velocity(scan_id, direction), velocity, half, sidecar["velocity"])
 
 
-def _row(scan: pd.Series, fold: int, direction: str, result: Explanation, margin: float) -> dict:
+def _row(
+    scan: pd.Series, fold: int, direction: str, result: Explanation, back: Return, margin: float
+) -> dict[str, Any]:
     """One line of the chunk's table; logits, mm."""
     return {
         "scan_id": scan["scan_id"],
@@ -113,4 +116,7 @@ def _row(scan: pd.Series, fold: int, direction: str, result: Explanation, margin
         "folding_fraction": result.folding_fraction,
         "dose_to_flip": result.dose_to_flip,
         "mean_displacement_mm": result.mean_displacement,
+        "logit_returned": back.logit,
+        "cycle_error": back.image_error,
+        "cycle_mm": back.field_error,
     }

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from counterwarp.cohort.review import apply_decisions, quality_table, read_decisions, read_verdict
+from counterwarp.cohort.seen import check_models, exclude_seen, scan_hash
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.files import FileTree
@@ -19,18 +20,20 @@ from counterwarp.report.quality import write_quality_page
 
 def pack_cohort(
     cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, seed: int, output: Path,
-    decisions: Path | None = None,
+    decisions: Path | None = None, models: Path | None = None,
 ) -> None:  # fmt: skip
     """Write the cohort folder (see ``cohort.store``) from what preprocessing left under ``aligned``.
 
     Parameters
     ----------
     decisions : a reviewer's table that overrides verdicts, see ``cohort.review``
+    models : networks of an earlier run, which are to explain this cohort: who trained them is left out
 
     Raises
     ------
     InputError
-        If a group has fewer participants than folds after the quality gate, or the decisions cannot be used.
+        If a group has fewer participants than folds after the quality gate, the decisions cannot be used, or
+        the models are of another grid or number of folds.
     """
     output.mkdir(parents=True, exist_ok=True)
     scans = FileTree(aligned)
@@ -39,6 +42,10 @@ def pack_cohort(
         verdicts = {scan: read_verdict(scans, scan) for scan in cohort["scan_id"]}
         if decisions:
             apply_decisions(verdicts, read_decisions(decisions, set(cohort["scan_id"])), scans)
+        if models:
+            check_models(models, images.load(templates / "grid_mask.nii.gz")[1], folds)
+            exclude_seen(verdicts, cohort, scans, models)
+        cohort["t1w_sha256"] = [scan_hash(scans, scan) for scan in cohort["scan_id"]]
         quality = quality_table(verdicts, scans)
         quality.to_csv(output / "quality.csv", index=False)
         write_quality_page(output / "quality.html", quality, scans)

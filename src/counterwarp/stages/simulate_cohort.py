@@ -55,6 +55,7 @@ def simulate_cohort(
             scan = simulate_head(base, effect, dose, change, resolution, head_seed, settings)
             nib.save(scan.t1w, output / "T1w" / f"{names[number]}_T1w.nii.gz")
             nib.save(scan.truth, output / "truth" / layout.truth_log_jacobian(names[number], direction))
+            nib.save(scan.difference, output / "truth" / layout.truth_difference(names[number], direction))
 
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(simulate, range(participants)))

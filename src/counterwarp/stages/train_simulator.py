@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from counterwarp.cohort import seen
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.errors import InputError
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import SimulatorSettings
-from counterwarp.networks.classifier import load_classifier
+from counterwarp.networks.classifier import load_classifier, weights_file
 from counterwarp.networks.simulator import save_simulator
 from counterwarp.training.checkpoint import file_hash, task_checkpoint
 from counterwarp.training.launch import launch
@@ -40,15 +41,20 @@ def train_simulator(
             raise InputError(
                 f"{classifier}: the classifier of fold {fold} gives cases a mean validation logit {-gap:.2f} below "
                 "controls, expected above. It found no pattern to explain: train longer (--classifier.epochs), "
-                "add participants, or stop with --until classifier."
+                "add participants, or stop with --until classifier. Of a classifier of your own a positive logit must "
+                "mean case."
             )
         record["margin"] = gap  # from a typical control to a typical case; training asks for a little more
-        network = load_classifier(classifier)
         fabric = launch(device, devices, settings.precision, seed)
+        network = load_classifier(classifier, str(fabric.device))
+        store = CohortStore(cohort)
         checkpoint = task_checkpoint(
             checkpoints, "train_simulator", cohort, settings, fold=fold, seed=seed, device=device,
-            classifier=file_hash(classifier / "classifier.safetensors"), margin=settings.margin * gap,
+            classifier=file_hash(weights_file(classifier)), margin=settings.margin * gap,
         )  # fmt: skip
         run = Run(fabric, seed, output / "history.csv", checkpoint)
-        simulator = fit_simulator(CohortStore(cohort), network, settings.margin * gap, fold, settings, run)
+        simulator = fit_simulator(store, network, settings.margin * gap, fold, settings, run)
         save_simulator(simulator, output, width=settings.width, experts=settings.experts)
+        record["grid"] = {"shape": store.grid.shape, "affine": store.grid.affine.tolist()}
+        trained_on = store.index.iloc[store.positions(fold, held_out=False)].reindex(columns=seen.COLUMNS)
+        trained_on.to_csv(output / "scans.csv", index=False)
