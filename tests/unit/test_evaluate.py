@@ -52,7 +52,7 @@ def test_known_maps_get_known_numbers(run, tmp_path):
     np.testing.assert_allclose(people["log_jacobian_magnitude_share"], expected / 2, atol=rounding)
     np.testing.assert_allclose(people["image_difference_signed_ncc"], 1, atol=rounding)
     np.testing.assert_allclose(people["image_difference_magnitude_share"], 2, atol=rounding)
-    np.testing.assert_allclose(people["gradient_signed_ncc"], np.where(people["is_case"], -1, 1), atol=rounding)
+    np.testing.assert_allclose(people["gradient_signed_ncc"], 1, atol=rounding)
     np.testing.assert_allclose(people["logit_return"], 0.9, atol=rounding)
     assert record["participant"]["log_jacobian_magnitude_share"] == pytest.approx(0.5, abs=rounding)
     assert record["participant"]["cycle_error"] == pytest.approx(0.02)

@@ -97,9 +97,10 @@ def check_classifier(name: object, classifier: nn.Module, images: Tensor) -> Non
         ) from error
     if not (torch.isfinite(logits).all() and torch.isfinite(alone).all()):
         raise InputError(f"{name}: expected finite logits, got {logits.tolist()} for {len(images)} scans.")
-    if abs(float(logits[0] - alone[0])) > SAME_LOGIT * max(1.0, float(logits.abs().max())):
+    values, single = logits.tolist(), float(alone.detach())
+    if abs(values[0] - single) > SAME_LOGIT * max(1.0, *map(abs, values)):
         raise InputError(
-            f"{name}: gives the same scan a logit of {float(logits[0]):.4g} among others and of {float(alone[0]):.4g} "
+            f"{name}: gives the same scan a logit of {values[0]:.4g} among others and of {single:.4g} "
             f"alone, expected one number: it was exported in training mode (batch norm, dropout). {HOW_TO}"
         )
     gradient = torch.autograd.grad(logits.sum(), inputs)[0] if logits.requires_grad else torch.zeros_like(images)

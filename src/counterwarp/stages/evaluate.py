@@ -113,9 +113,10 @@ def _measure(
     row = {key: scan[key] for key in ("participant_id", "is_case", *RETURN)}
     sign, weight = ALIGNMENT[scan["direction"]], 1 / scan["scans"]
     for name, values in found.items():
-        target = planted[DIFFERENCE if name == DIFFERENCE else LOG_JACOBIAN]
-        row |= {f"{name}_{measure}": value for measure, value in planted_agreement(values, target, brain).items()}
-        means[name].add(values * (sign if name in planted else 1), weight)  # saliency is from control to case already
+        target = sign * planted[DIFFERENCE if name == DIFFERENCE else LOG_JACOBIAN]
+        aligned = sign * values if name in planted else values  # saliency is from control to case already
+        row |= {f"{name}_{measure}": value for measure, value in planted_agreement(aligned, target, brain).items()}
+        means[name].add(aligned, weight)
     for name, values in planted.items():
         means[f"planted_{name}"].add(sign * values, weight)
     return row
