@@ -24,7 +24,7 @@ process MAP_SALIENCY {
     mkdir saliency_fold-${fold}
     touch saliency_fold-${fold}/saliency_fold-${fold}.json
     for scan in \$(awk -F, '\$2 == ${fold} { print \$1 }' ${cohort}/index.csv); do
-        touch saliency_fold-${fold}/\${scan}_space-MNI152_desc-gradient_saliency.{nii.gz,json}
+        touch saliency_fold-${fold}/\${scan}_space-MNI152_desc-{gradient,smoothgrad,integratedGradients,guidedGradcam}_saliency.{nii.gz,json}
     done
     ln -s saliency_fold-${fold}/* .
     """

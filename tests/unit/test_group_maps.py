@@ -147,7 +147,8 @@ def test_saliency_of_every_held_out_scan(run, tmp_path):
     classifier = Classifier(torch.zeros(1, 1, *run.grid.shape), width=2, dropout=0.0).eval()
     (tmp_path / "model").mkdir()
     save_classifier(classifier, tmp_path / "model", width=2, dropout=0.0)
-    map_saliency(run.cohort, tmp_path / "model", 1, "cpu", tmp_path / "out", SaliencySettings(batch_size=3))
+    settings = SaliencySettings("gradient", batch_size=3)
+    map_saliency(run.cohort, tmp_path / "model", 1, "cpu", tmp_path / "out", settings)
     index = pd.read_csv(run.cohort / "index.csv")
     held_out = index[index["fold"] == 1]["scan_id"]
     names = {path.name for path in (tmp_path / "out").glob("*.nii.gz")}

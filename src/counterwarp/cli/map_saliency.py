@@ -20,7 +20,7 @@ from counterwarp.core.settings import SaliencySettings
 def map_saliency(
     cohort: Path, classifier: Path, fold: int, device: str, output: Path, settings: SaliencySettings
 ) -> None:
-    """Export saliency maps of the held-out scans of a fold: the baseline of the log-Jacobians."""
+    """Export saliency maps of the held-out scans of a fold: the baselines of the log-Jacobians."""
     from counterwarp.stages import map_saliency as stage
 
     stage.map_saliency(cohort, classifier, fold, device, output, settings)

@@ -100,7 +100,7 @@ def velocity(scan_id: str, direction: str) -> str:
 
 
 def saliency(scan_id: str, method: str) -> str:
-    """Attribution map of a baseline method, logits per unit of z-scored intensity."""
+    """Attribution map of a baseline method, see ``explain.saliency``."""
     return scan_file(scan_id, "saliency", desc=method, space=SPACE)
 
 

@@ -12,16 +12,16 @@ from counterwarp.explain.evaluation import compare_maps, magnitude_share, signed
 
 def agreement(maps: dict[str, np.ndarray], brain: np.ndarray) -> dict[str, Any]:
     """Agreement of the mean maps with each other and, if it is known, with the truth."""
+    methods = [method for method in saliency.METHODS if method in maps]
     found: dict[str, Any] = {
         "consistency": {"inject_with_minus_remove_ncc": signed_ncc(maps["injectControl"], -maps["removeCase"], brain)},
         "saliency": {
-            method: {"with_log_jacobian": compare_maps(maps[method], maps["aligned"], brain)}
-            for method in saliency.METHODS
+            method: {"with_log_jacobian": compare_maps(maps[method], maps["aligned"], brain)} for method in methods
         },
     }
     if "truth" not in maps:
         return found
-    for method in saliency.METHODS:
+    for method in methods:
         agreement = compare_maps(maps[method], maps["truth"], brain)
         found["saliency"][method] |= {f"group_{key}": value for key, value in agreement.items()}
     found["truth"] = {
@@ -45,7 +45,7 @@ def of_scan(maps: dict[str, np.ndarray], brain: np.ndarray) -> dict[str, float]:
     if "truth" not in maps:
         return {}
     found = {"signed_ncc": signed_ncc(maps["aligned"], maps["truth"], brain)}
-    return found | {f"{m}_signed_ncc": signed_ncc(maps[m], maps["truth"], brain) for m in saliency.METHODS}
+    return found | {f"{m}_signed_ncc": signed_ncc(maps[m], maps["truth"], brain) for m in saliency.METHODS if m in maps}
 
 
 def typicality(values: np.ndarray) -> list[float]:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from counterwarp.core import layout
 from counterwarp.explain.group_maps import DIRECTION
 from counterwarp.explain.inference import CONFIDENCE
+from counterwarp.explain.saliency import METHODS, PER_INTENSITY
 from counterwarp.report import brains, figures, surfaces
 from counterwarp.report.results import Results
 
@@ -21,7 +22,7 @@ TOP_REGIONS = 14
 EXTREMES = 3  # most and least typical participants shown
 SIGNIFICANT = -np.log10(0.05)
 LOG_UNIT = "log volume change\n(negative = shrinks)"
-SALIENCY_UNIT = "logits per z-score\n(not a volume)"
+UNITS = {PER_INTENSITY: "logits per z-score"}  # short enough for a colour bar
 
 
 def draw_all(
@@ -93,7 +94,9 @@ def group_panels(results: Results, comparison: dict[str, Any]) -> list[brains.Pa
     if "truth" in comparison:
         rows.append(panel("truth", "logjacobian", "Planted: the true difference", LOG_UNIT))
     for method in comparison["saliency"]:
-        rows.append(panel(method, "saliency", f"Baseline: {method} saliency", SALIENCY_UNIT))
+        how = METHODS[method]
+        unit = f"{UNITS.get(how.units, how.units)}\n(not a volume)"
+        rows.append(panel(method, "saliency", f"Baseline: {how.title} saliency", unit))
     return rows
 
 

@@ -43,8 +43,8 @@ MAPS = {
         "planted inject of controls and minus planted remove of cases over everyone",
     ),
 } | {
-    method: ("saliency", saliency.SIDECAR["Units"], saliency.SIDECAR["Sign"], f"{method} saliency over everyone")
-    for method in saliency.METHODS
+    name: ("saliency", method.sidecar["Units"], method.sidecar["Sign"], f"{method.title} saliency over everyone")
+    for name, method in saliency.METHODS.items()
 }  # fmt: skip
 GROUP_DIFFERENCE = "groupDifference"
 ENHANCED = ("aligned", GROUP_DIFFERENCE)  # contrasts with TFCE, which takes nearly all of the statistics' time
@@ -67,6 +67,7 @@ class Sources:
     maps: FileTree
     transforms: FileTree
     truth: Path | None
+    saliency: list[str]  # methods of which there are maps
 
 
 @dataclass
@@ -101,7 +102,7 @@ def compare_groups(
     inputs = {"cohort": cohort, "maps": maps, "transforms": transforms, "truth": truth, "seed": seed}
     with stage_record(output / "comparison.json", "compare_groups", settings, **inputs) as record:
         store = CohortStore(cohort)
-        sources = Sources(FileTree(maps), FileTree(transforms), truth)
+        sources = Sources(FileTree(maps), FileTree(transforms), truth, _saliency_methods(FileTree(maps), store))
         people = _people(store, settings, sources.transforms)
         regions = regions_on_grid(*templates.atlas(settings.atlas), store.grid)
         gathered = _gather(store, sources, people, regions, settings)
@@ -130,6 +131,12 @@ def _people(store: CohortStore, settings: ComparisonSettings, transforms: FileTr
         ]
         index = index.assign(**{BRAIN_VOLUME: [record["metrics"][BRAIN_VOLUME] for record in records]})
     return index.drop_duplicates("participant_id").reset_index(drop=True)
+
+
+def _saliency_methods(maps: FileTree, store: CohortStore) -> list[str]:
+    """Methods of which at least one scan has a map; then every scan must have one."""
+    scans = store.index["scan_id"]
+    return [m for m in saliency.METHODS if any((maps / layout.saliency(scan, m)).is_file() for scan in scans)]
 
 
 def _gather(
@@ -174,7 +181,7 @@ def _scan_maps(
     direction, group = DIRECTION[is_case], "Case" if is_case else "Control"
     sign = ALIGNMENT[direction]
     maps = {f"{direction}{group}": explanation, "aligned": sign * explanation}
-    for method in saliency.METHODS:
+    for method in sources.saliency:
         maps[method] = load_on_grid(sources.maps / layout.saliency(scan_id, method), grid)
     if sources.truth is not None:
         planted = truth_on_grid(

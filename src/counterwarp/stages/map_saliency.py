@@ -24,15 +24,17 @@ def map_saliency(
     with stage_record(output / f"saliency_fold-{fold}.json", "map_saliency", settings, **inputs) as record:
         store = CohortStore(cohort)
         network = load_classifier(classifier, device)
+        methods = saliency.chosen(settings, network)
         generated_by = [{"Name": "counterwarp", "Version": record["version"]}]
         positions = store.positions(fold, held_out=True)
         with BackgroundWriter() as write:
             for start in range(0, len(positions), settings.batch_size):
                 batch = positions[start : start + settings.batch_size]
                 scans = torch.from_numpy(store.images[batch].astype(np.float32))[:, None].to(device)
-                for method in saliency.METHODS:
-                    maps = saliency.attribute(method, network, scans)[:, 0].cpu().numpy()
+                for method in methods:
+                    found = saliency.attribute(method, network, scans, settings, store.grid.spacing)
+                    maps = found[:, 0].float().cpu().numpy()
                     for scan_id, values in zip(store.index["scan_id"][batch], maps, strict=True):
-                        sidecar = {"Method": method, "Fold": fold, **saliency.SIDECAR, "GeneratedBy": generated_by}
+                        sidecar = {**saliency.METHODS[method].sidecar, "Fold": fold, "GeneratedBy": generated_by}
                         write(images.save, output / layout.saliency(scan_id, method), values, store.grid, sidecar)
-        record["scans"] = len(positions)
+        record |= {"scans": len(positions), "methods": methods}

@@ -13,6 +13,7 @@ import numpy as np
 from counterwarp.core import images, layout, templates
 from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
+from counterwarp.explain import saliency
 from counterwarp.report import brains, illustrations, metadata, page, summary, tables, viewer
 from counterwarp.report.participants import write_pages
 from counterwarp.report.results import Results
@@ -50,6 +51,7 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
         context = {
             "evaluation": evaluation,
             "planted": comparison["truth"]["planted"] if "truth" in comparison else None,
+            "baselines": saliency.METHODS,
             "groups": groups,
             "folds": int(predictions["fold"].nunique()),
             "voxel_mm": float(found.header.get_zooms()[0]),
