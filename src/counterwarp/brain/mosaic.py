@@ -10,9 +10,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
-from nilearn.image import resample_to_img
+import SimpleITK as sitk
 
 from counterwarp.brain.tissue import tissue_centres
+from counterwarp.core.geometry import from_itk, itk_transform, to_itk
 
 POSITIONS = (0.35, 0.6)  # of the two slices per axis, as shares of the brain's extent
 MARGIN = 8  # voxels of the 1 mm template around its brain
@@ -69,9 +70,8 @@ def side_by_side(
     inside = np.argwhere(np.asarray(template.dataobj) > 0)
     first, last = np.maximum(inside.min(0) - MARGIN, 0), inside.max(0) + MARGIN
     reference = template.slicer[tuple(slice(a, b, COARSER) for a, b in zip(first, last, strict=True))]
-    brain = np.asarray(t1w.dataobj, np.float32) * (np.asarray(mask.dataobj) > 0)
-    there = nib.Nifti1Image(brain, np.linalg.inv(affine) @ t1w.affine)
-    aligned = resample_to_img(there, reference, force_resample=True, copy_header=True)
+    brain = sitk.Mask(to_itk(t1w), to_itk(mask) > 0)
+    aligned = from_itk(sitk.Resample(brain, to_itk(reference), itk_transform(affine), sitk.sitkLinear, 0.0))
     both = [np.asarray(image.dataobj, np.float32) for image in (reference, aligned)]
     return nib.Nifti1Image(np.stack(both, axis=-1), reference.affine)
 

@@ -94,11 +94,15 @@ def read_itk_affine(path: str | Path) -> np.ndarray:
     return ras_matrix(sitk.AffineTransform(sitk.ReadTransform(str(path))))
 
 
+def itk_transform(ras: np.ndarray) -> sitk.AffineTransform:
+    """A (4, 4) RAS+ mm fixed-to-moving matrix as an ITK transform (LPS+ mm)."""
+    lps = LPS_FROM_RAS @ ras @ LPS_FROM_RAS
+    return sitk.AffineTransform(lps[:3, :3].flatten().tolist(), lps[:3, 3].tolist())
+
+
 def write_itk_affine(path: str | Path, ras: np.ndarray) -> None:
     """Write a (4, 4) RAS+ mm fixed-to-moving matrix as an ITK affine transform file (LPS+ mm)."""
-    lps = LPS_FROM_RAS @ ras @ LPS_FROM_RAS
-    transform = sitk.AffineTransform(lps[:3, :3].flatten().tolist(), lps[:3, 3].tolist())
-    sitk.WriteTransform(transform, str(path))
+    sitk.WriteTransform(itk_transform(ras), str(path))
 
 
 def to_itk(image: nib.Nifti1Image) -> sitk.Image:
