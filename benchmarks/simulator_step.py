@@ -3,13 +3,14 @@
     python benchmarks/simulator_step.py [--side 64] [--batch 4] [--repeats 5] [--threads 2]
 
 naive    U-Net of the published widths at full resolution, a convolution per sample, each direction's logit loss and
-         cycle loss in backward passes of their own
+         cycle loss in backward passes of their own; the allocator as it is by default
+tuned    the same with the allocator settings of nextflow.config, as those that follow
 grouped  the same network and losses; the batch is one grouped convolution, both directions are one batch, the joint
          loss has one backward pass
 default  this package's simulator (velocity on the half-resolution grid) and its losses
 
-Each variant runs in a process of its own, with the allocator settings of nextflow.config; variants take turns, so that
-a busy machine is busy for all of them. Printed: median seconds a step, peak memory, ratios to naive.
+Each variant runs in a process of its own; variants take turns, so that a busy machine is busy for all of them.
+Printed: median seconds a step, peak memory, ratios to naive.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ from counterwarp.training.simulator import simulator_losses
 WIDTHS = (16, 32, 64, 16, 16)  # Liu et al. 2021
 SPACING = (2.0, 2.0, 2.0)
 MARGIN = 5.0
-VARIANTS = ("naive", "grouped", "default")
+VARIANTS = ("naive", "tuned", "grouped", "default")
+NAIVE = ("naive", "tuned")
 
 
 class PerSampleConvolution(ConditionalConvolution):
@@ -121,7 +123,7 @@ def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> 
     torch.manual_seed(0)
     images = torch.randn(batch, 1, side, side, side)
     classifier = Classifier(torch.zeros(1, 1, side, side, side), 16, 0.0).eval().requires_grad_(False)
-    published = PublishedSimulator(PerSampleConvolution if variant == "naive" else ConditionalConvolution)
+    published = PublishedSimulator(PerSampleConvolution if variant in NAIVE else ConditionalConvolution)
     network = Simulator() if variant == "default" else published
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     seconds = []
@@ -131,7 +133,7 @@ def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> 
         if variant == "default":
             simulator_losses(network, classifier, images, SPACING, MARGIN, SimulatorSettings())["total"].backward()
         else:
-            (naive_step if variant == "naive" else grouped_step)(network, classifier, images)
+            (naive_step if variant in NAIVE else grouped_step)(network, classifier, images)
         optimizer.step()
         seconds.append(time.perf_counter() - begin)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -151,7 +153,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for variant in VARIANTS:
             command = [sys.executable, *sys.argv, "--variant", variant]
-            environment = os.environ | ALLOCATOR
+            environment = os.environ | ({} if variant == "naive" else ALLOCATOR)
             output = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
             rounds[variant].append(json.loads(output.stdout))
     result = {v: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for v, rows in rounds.items()}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
+BLOCK = 16  # a grouped convolution with fewer outputs than a CPU's vectors hold is several times slower
 
 
 class ConditionalConvolution(nn.Module):
@@ -39,6 +40,9 @@ class ConditionalConvolution(nn.Module):
         alpha = torch.sigmoid(self.routing(torch.cat([x.flatten(2).mean(2), condition], dim=1)))  # (B, K)
         weight = torch.einsum("bk,k...->b...", alpha, self.weight)  # (B, out, in, *kernel)
         bias = alpha @ self.bias
+        outputs = bias.shape[1]
+        if unused := -outputs % BLOCK:
+            weight, bias = F.pad(weight, (0, 0) * (weight.ndim - 2) + (0, unused)), F.pad(bias, (0, unused))
         y = self.convolve(
             x.reshape(1, batch * inputs, *shape),
             weight.flatten(0, 1),
@@ -46,4 +50,4 @@ class ConditionalConvolution(nn.Module):
             padding=self.padding,
             groups=batch,
         )
-        return y.reshape(batch, -1, *shape)
+        return y.reshape(batch, -1, *shape)[:, :outputs]

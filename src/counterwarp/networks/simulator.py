@@ -15,7 +15,6 @@ from counterwarp.networks.warps import upsample
 
 CONDITIONS = {"inject": 1.0, "remove": -1.0}
 POOLS = {2: F.avg_pool2d, 3: F.avg_pool3d}
-OUTPUT_CHANNELS = 16  # computed and sliced to D: a grouped convolution with 3 outputs is twice as slow
 OUTPUT_SCALE = 2e-3  # first warps are small but not so small that the hinge has no slope (1e-4 stalls)
 
 
@@ -64,7 +63,7 @@ class Simulator(nn.Module):
         self.bottleneck = Block(dimensions, wider + 1, wider, experts)
         self.up2 = Block(dimensions, wider, wide, experts)
         self.up1 = Block(dimensions, wide, width, experts)
-        self.output = ConditionalConvolution(dimensions, width, OUTPUT_CHANNELS, 1, experts)
+        self.output = ConditionalConvolution(dimensions, width, dimensions, 1, experts)
         nn.init.normal_(self.output.weight, std=OUTPUT_SCALE)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -81,7 +80,7 @@ class Simulator(nn.Module):
         level3 = self.bottleneck(torch.cat([level3, plane], dim=1), c)
         level2 = level2 + upsample(self.up2(level3, c))
         level1 = level1 + upsample(self.up1(level2, c))
-        return self.output(level1, c)[:, : self.dimensions]
+        return self.output(level1, c)
 
 
 def save_simulator(simulator: Simulator, folder: Path, **settings: int) -> None:
