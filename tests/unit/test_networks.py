@@ -2,10 +2,16 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from counterwarp.core.errors import InputError
+from counterwarp.core.settings import SaliencySettings
+from counterwarp.explain.saliency import attribute
+from counterwarp.networks.backbones import ARCHITECTURES
 from counterwarp.networks.classifier import Classifier, load_classifier, save_classifier
 from counterwarp.networks.condconv import CONVOLUTIONS, ConditionalConvolution
+from counterwarp.networks.parallel import BatchNorm
 from counterwarp.networks.simulator import Simulator, load_simulator, save_simulator, space_to_depth
 
 SHAPES = {2: (16, 24), 3: (16, 24, 16)}
@@ -74,3 +80,28 @@ def test_space_to_depth_keeps_every_value():
     assert y.shape == (1, 8, 1, 2, 3)
     assert sorted(y.flatten().tolist()) == sorted(x.flatten().tolist())
     assert sorted(y[0, :, 0, 0, 0].tolist()) == sorted(x[0, 0, :2, :2, :2].flatten().tolist())
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_gives_a_logit_and_survives_its_file(architecture, dimensions, tmp_path):
+    torch.manual_seed(0)
+    settings = {"width": 8, "architecture": architecture, "pooling": "maximum"}
+    images = torch.randn(2, 1, *[32] * dimensions)
+    network = Classifier(images[:1], **settings)
+    network(images).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    save_classifier(network.eval(), tmp_path, **settings)
+    again = load_classifier(tmp_path)
+    logits = again(images)
+    assert logits.shape == (2,) and torch.equal(logits, network(images))
+    assert not any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) and not isinstance(m, BatchNorm) for m in again.modules()
+    )
+    guided = attribute("guidedGradcam", again, images, SaliencySettings(), [4.0] * dimensions)
+    assert guided.shape == images.shape and torch.isfinite(guided).all()
+
+
+def test_an_architecture_that_needs_a_larger_grid_says_so():
+    with pytest.raises(InputError, match=r"--classifier.architecture densenet121: a grid of 16x16x16 voxels is too"):
+        Classifier(torch.zeros(1, 1, 16, 16, 16), architecture="densenet121")

@@ -75,7 +75,12 @@ class TrainingSettings:
 class ClassifierSettings(TrainingSettings):
     """The case/control classifier of one fold."""
 
-    width: int = option(16, "Channels of the first convolution block.")
+    architecture: str = option(
+        "liu2021", "Network: four convolution blocks (Liu et al. 2021), or one of MONAI's.",
+        ("liu2021", "densenet121", "resnet18", "seresnet50"),
+    )  # fmt: skip
+    pooling: str = option("average", "Pooling of liu2021; the paper's code takes the maximum.", ("average", "maximum"))
+    width: int = option(16, "Channels of the first convolution block (seresnet50: always 64).")
     dropout: float = option(0.2, "Share of features dropped before the linear layer.")
     epochs: int = option(60, "Passes over the training scans.")
     batch_size: int = option(8, "Scans per step.")
@@ -106,9 +111,12 @@ class SimulatorSettings(TrainingSettings):
     learning_rate: float = option(1e-3, "Peak of the one-cycle learning rate.")
     weight_decay: float = option(0.0, "AdamW weight decay.")
     margin: float = option(1.2, "Logit change trained for, as a multiple of the margin (the validation logit gap).")
-    smoothness: float = option(50.0, "Weight of the mean squared gradient of the velocity (dimensionless).")
-    magnitude: float = option(0.5, "Weight of the mean squared velocity, per mm^2.")
+    smoothness: float = option(20.0, "Weight of the mean squared gradient of the velocity (dimensionless).")
+    magnitude: float = option(0.2, "Weight of the mean squared velocity, per mm^2.")
     cycle: float = option(1.0, "Weight of the cycle loss (share of the image variance).")
+    critic: float = option(
+        50.0, "Weight of the difference between simulated and true group means (share of the image variance); 0: none."
+    )
     shift: float = option(0.5, "Augmentation: translation per axis, standard deviation, mm.")
     warp: float = option(0.5, "Augmentation: smooth random velocity at 24 mm control points, standard deviation, mm.")
     noise: float = option(0.0, "Augmentation: white noise, standard deviation, z-scored intensity.")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from counterwarp.core.errors import InputError
 from counterwarp.core.settings import SaliencySettings
+from counterwarp.networks.warps import INTERPOLATION
 
 AT_ONCE = 8  # occluded copies of a scan that are classified in one batch
 GRAY = 0.0  # the reference that intensity is compared with: the mean of the brain, and the background
@@ -69,7 +70,7 @@ def _guided_gradcam(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting backward hooks")
         method = GuidedGradCam(classifier, classifier.features)
-        return method.attribute(images, interpolate_mode="trilinear")
+        return method.attribute(images, interpolate_mode=INTERPOLATION[images.ndim - 2])
 
 
 def _occlusion(classifier: nn.Module, images: Tensor, settings: SaliencySettings, spacing: Sequence[float]) -> Tensor:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from counterwarp.networks.backbones import build
 from counterwarp.networks.imported import find_program, read_program
-from counterwarp.networks.parallel import BatchNorm, Dropout
-
-CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
-POOLS = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
 class Classifier(nn.Module):
-    """Four convolution blocks and a linear layer, after Liu et al. (IPMI 2021), with average pooling.
+    """One of ``networks.backbones``; the default has four blocks, after Liu et al. (IPMI 2021), with average pooling.
 
     Average pooling (their code takes the maximum) keeps the logit a smooth function of small warps, which is
     what the simulator differentiates. The mean training image is subtracted first.
@@ -30,34 +26,30 @@ class Classifier(nn.Module):
         Channels of the first block; the others have 2, 4 and 4 times as many.
     dropout : float
         Share of features dropped before the linear layer while training.
+    architecture, pooling : keys of ``networks.backbones.ARCHITECTURES`` and ``POOLS``
+
+    Raises
+    ------
+    InputError
+        If the images are too small for the architecture.
     """
 
     mean_image: Tensor
 
-    def __init__(self, mean_image: Tensor, width: int = 16, dropout: float = 0.2):
+    def __init__(
+        self, mean_image: Tensor, width: int = 16, dropout: float = 0.2,
+        architecture: str = "liu2021", pooling: str = "average",
+    ):  # fmt: skip
         super().__init__()
-        dimensions = mean_image.ndim - 2
         self.register_buffer("mean_image", mean_image)
-        layers: list[nn.Module] = []
-        inputs = 1
-        for outputs in (width, 2 * width, 4 * width, 4 * width):
-            layers += [
-                CONVOLUTIONS[dimensions](inputs, outputs, 3, padding=1, bias=False),
-                BatchNorm(outputs),
-                nn.LeakyReLU(0.2),
-                POOLS[dimensions](2),
-            ]
-            inputs = outputs
-        self.features = nn.Sequential(*layers)
-        cells = int(torch.tensor([n // 16 for n in mean_image.shape[2:]]).prod())
-        self.head = nn.Sequential(nn.Flatten(), Dropout(dropout), nn.Linear(inputs * cells, 1))
+        self.features, self.head = build(architecture, tuple(mean_image.shape[2:]), width, dropout, pooling)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map z-scored images (B, 1, *shape) to logits (B,)."""
         return self.head(self.features(x - self.mean_image)).squeeze(1)
 
 
-def save_classifier(classifier: Classifier, folder: Path, **settings: float) -> None:
+def save_classifier(classifier: Classifier, folder: Path, **settings: float | str) -> None:
     """Write weights (safetensors) and the constructor's settings (network.json)."""
     save_file({name: t.contiguous() for name, t in classifier.state_dict().items()}, folder / "classifier.safetensors")
     (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.classifier import save_classifier
 from counterwarp.training.checkpoint import task_checkpoint
-from counterwarp.training.classifier import fit_classifier, logit_gap
+from counterwarp.training.classifier import fit_classifier, logit_gap, network_settings
 from counterwarp.training.launch import launch
 from counterwarp.training.loop import Run
 
@@ -34,7 +34,7 @@ def train_classifier(
         )
         run = Run(fabric, seed, output / "history.csv", checkpoint)
         classifier, predictions = fit_classifier(CohortStore(cohort), fold, settings, run)
-        save_classifier(classifier, output, width=settings.width, dropout=settings.dropout)
+        save_classifier(classifier, output, **network_settings(settings))
         predictions.to_csv(output / "predictions.csv", index=False)
         record["logit_gap"] = logit_gap(predictions)
         record["auc"] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -35,7 +37,7 @@ def fit_classifier(
     """
     held_in = store.positions(fold, held_out=False)
     training, validation = split_validation(store, held_in, settings.validation_share, run.seed)
-    classifier = Classifier(mean_image(store, training), settings.width, settings.dropout)
+    classifier = Classifier(mean_image(store, training), **network_settings(settings))
     loader, epoch = training_batches(store, training, settings, run.seed, run.fabric)
     weight = case_weight(store, training)
 
@@ -55,6 +57,11 @@ def fit_classifier(
     split.iloc[training] = "train"
     split.iloc[validation] = "validation"
     return trained, predict(store, trained, fold, split, run.fabric.device)
+
+
+def network_settings(settings: ClassifierSettings) -> dict[str, Any]:
+    """What the network is built from, beside the mean image."""
+    return {name: getattr(settings, name) for name in ("width", "dropout", "architecture", "pooling")}
 
 
 @torch.no_grad()
