@@ -6,7 +6,7 @@ VERSION = $(shell sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__
 ENGINE ?= podman
 DEVICE ?= cuda
 
-.PHONY: setup demo test test-hpc lint lock container clean
+.PHONY: setup demo test test-hpc science lint lock container clean
 
 setup:          ## virtual environment and Nextflow runtime
 	@tools/setup.sh
@@ -20,6 +20,9 @@ test: setup     ## unit, pipeline and small science tests
 test-hpc: setup ## the pipeline on a private Slurm with fake GPUs: bare, with podman, with Charliecloud (Debian, root)
 	@tests/hpc/install.sh
 	@pytest -m hpc tests/hpc
+
+science: setup  ## how well planted changes are found, beside saliency: science/science.md (hours; SHORT=1: minutes)
+	@python benchmarks/science.py all $(if $(SHORT),--short --seeds 1)
 
 lint: setup     ## style, types, Nextflow syntax
 	@ruff check . && ruff format --check . && mypy && nextflow lint main.nf nextflow.config modules

@@ -15,7 +15,7 @@ from counterwarp.core import templates
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import Grid, axis_aligned_grid
 from counterwarp.core.settings import SimulationSettings
-from counterwarp.networks.warps import compose, exponentiate, jacobian_determinant
+from counterwarp.networks.warps import INTERPOLATION, compose, exponentiate, jacobian_determinant
 
 RESOLUTION = 2.0  # mm: of the fields; images are sharper
 EDGE = 2.4  # mm: smoothing of the regions' borders in the target map
@@ -25,7 +25,7 @@ PADDING = 24  # voxels: so that the Fourier transform's wrap-around does not rea
 
 @dataclass(frozen=True)
 class PlantedEffect:
-    """A velocity field on the base grid, (1, 3, X, Y, Z), mm: an image resampled by exp(dose * velocity) looks as if
+    """A velocity field on the base grid, (1, D, *shape), mm: an image resampled by exp(dose * velocity) looks as if
     its tissue had changed by ``log_jacobian``(dose)."""
 
     velocity: Tensor
@@ -33,7 +33,7 @@ class PlantedEffect:
     regions: dict[str, np.ndarray]
 
     def log_jacobian(self, dose: float) -> np.ndarray:
-        """log volume change of the base's tissue at a dose, (X, Y, Z); negative = loses volume."""
+        """log volume change of the base's tissue at a dose, on the base grid; negative = loses volume."""
         displacement = exponentiate(-dose * self.velocity, self.grid.spacing)
         return jacobian_determinant(displacement, self.grid.spacing).log()[0].numpy()
 
@@ -70,22 +70,23 @@ def plant_effect(settings: SimulationSettings) -> PlantedEffect:
     return PlantedEffect(torch.from_numpy(-forward.astype(np.float32))[None], grid, regions)
 
 
-def screened_gradient(target: np.ndarray, spacing: float) -> np.ndarray:
-    """grad p with lap p - p / SCREENING_LENGTH^2 = target, (3, X, Y, Z); mm when target is dimensionless."""
+def screened_gradient(target: np.ndarray, spacing: float, length: float = SCREENING_LENGTH) -> np.ndarray:
+    """grad p with lap p - p / length^2 = target, (D, *shape); mm when target is dimensionless, length in mm."""
     padded = np.pad(target, PADDING)
     waves = np.meshgrid(*(2 * np.pi * np.fft.fftfreq(n, spacing) for n in padded.shape), indexing="ij")
-    potential = np.fft.fftn(padded) / -(sum(k**2 for k in waves) + SCREENING_LENGTH**-2)
-    inner = (slice(PADDING, -PADDING),) * 3
+    potential = np.fft.fftn(padded) / -(sum(k**2 for k in waves) + length**-2)
+    inner = (slice(PADDING, -PADDING),) * target.ndim
     return np.stack([np.fft.ifftn(1j * k * potential).real[inner] for k in waves])
 
 
 def random_velocity(grid: Grid, scales: dict[float, float], generator: torch.Generator) -> Tensor:
-    """Smooth random velocity, (1, 3, X, Y, Z), mm: for every control-point spacing (mm) its standard deviation (mm)."""
-    velocity = torch.zeros(1, 3, *grid.shape)
+    """Smooth random velocity, (1, D, *shape), mm: for every control-point spacing (mm) its standard deviation (mm)."""
+    dimensions = len(grid.shape)
+    velocity = torch.zeros(1, dimensions, *grid.shape)
     for distance, sd in scales.items():
         points = [round(n * s / distance) + 1 for n, s in zip(grid.shape, grid.spacing, strict=True)]
-        control = sd * torch.randn(1, 3, *points, generator=generator)
-        velocity += F.interpolate(control, grid.shape, mode="trilinear", align_corners=True)
+        control = sd * torch.randn(1, dimensions, *points, generator=generator)
+        velocity += F.interpolate(control, grid.shape, mode=INTERPOLATION[dimensions], align_corners=True)
     return velocity
 
 

@@ -15,7 +15,7 @@ LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular voxel grid in RAS+ mm.
+    """A regular voxel grid in RAS+ mm; of synthetic images also in two dimensions, those of the first two axes.
 
     ``shape`` is in voxels; ``affine`` (4, 4) maps voxel indices to RAS+ mm.
     """
@@ -26,7 +26,7 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, ...]:
         """Voxel edge lengths, mm."""
-        return tuple(float(s) for s in np.linalg.norm(self.affine[:3, :3], axis=0))
+        return tuple(float(s) for s in np.linalg.norm(self.affine[:3, :3], axis=0)[: len(self.shape)])
 
     def coarser(self, factor: int) -> Grid:
         """The grid of voxels ``factor`` times as long over the same box."""

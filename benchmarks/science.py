@@ -1,0 +1,129 @@
+"""Does the simulator move what the disease moves? Held-out images, planted truths, saliency beside it.
+
+    python benchmarks/science.py four-gaussians|resized-squares|atrophy|all [--seeds 3] [--short] [--critic W]
+        [--output DIR]
+
+four-gaussians   2-D, 32 x 32: two of four Gaussians are larger in cases
+resized-squares  2-D, 224 x 224 (--short: 112 x 112): the toy of DeFI-GAN; truth and score are differences of intensity
+atrophy          3-D brains on the network grid, 4 mm (--short: 8 mm): hippocampus and amygdala shrink, ventricles grow
+
+Every seed makes a cohort of its own, trains both networks outside one fold and explains that fold. Printed and written
+to DIR as science.json and science.md: medians over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterwarp.cohort import synthetic
+from counterwarp.cohort.planted import plant_effect
+from counterwarp.core import templates
+from counterwarp.core.settings import ClassifierSettings, SimulationSettings, SimulatorSettings
+from recovery import MEASURES, OURS, measure, train
+
+PIXELS = ClassifierSettings(epochs=30, batch_size=16, shift=0.5, warp=0.5, noise=0.05, mirror=0.0, width=8)
+STILL = SimulatorSettings(batch_size=16, shift=0.0, warp=0.0)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A data set, the settings of both networks, and how its truth is measured."""
+
+    cohort: Callable[[Path, int], Path]
+    classifier: ClassifierSettings
+    simulator: SimulatorSettings
+    difference: bool = False
+
+
+def experiments(short: bool) -> dict[str, Experiment]:
+    """All of them by name; short ones are small enough for a test."""
+    return {
+        "four-gaussians": Experiment(
+            lambda folder, seed: synthetic.four_gaussians(folder, 200 if short else 512, seed),
+            PIXELS,
+            replace(STILL, steps=300 if short else 800, smoothness=1.0, magnitude=0.1),
+        ),
+        "resized-squares": Experiment(
+            lambda folder, seed: synthetic.resized_squares(folder, 200 if short else 400, seed, 112 if short else 224),
+            replace(PIXELS, shift=1.0),
+            replace(STILL, steps=200 if short else 400, batch_size=8, smoothness=0.5, magnitude=0.001),
+            difference=True,
+        ),
+        "atrophy": Experiment(
+            lambda folder, seed: synthetic.atrophied_brains(
+                folder, 36 if short else 100, seed, plant_effect(SimulationSettings()),
+                templates.network_grid(8.0 if short else 4.0),
+            ),
+            ClassifierSettings(epochs=60),
+            SimulatorSettings(steps=200 if short else 400),
+        ),
+    }  # fmt: skip
+
+
+def run(experiment: Experiment, seed: int) -> dict[str, Any]:
+    """One seed: cohort, networks, measures, seconds."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        cohort = experiment.cohort(Path(folder) / "cohort", seed)
+        networks = train(cohort, 0, seed, experiment.classifier, experiment.simulator, Path(folder))
+        found = measure(cohort, networks, 0, experiment.difference)
+    return found | {"seconds": time.monotonic() - begin}
+
+
+def median(found: list[Any]) -> Any:
+    """Median over the seeds of every number of a nested record."""
+    if isinstance(found[0], dict):
+        return {key: median([f[key] for f in found]) for key in found[0]}
+    return float(np.nanmedian(found))
+
+
+def markdown(results: dict[str, dict[str, Any]], seeds: int) -> str:
+    """The results as tables."""
+    lines = []
+    for name, result in results.items():
+        columns = [f"{of} {key}" for of in ("participant", "group") for key in MEASURES]
+        lines += [
+            f"## {name}, medians of {seeds} seeds", "",
+            f"| method | {' | '.join(column.replace('_', ' ') for column in columns)} |", "|---" * 9 + "|",
+        ]  # fmt: skip
+        for method, values in sorted(result["methods"].items(), key=lambda item: -item[1]["group signed_ncc"]):
+            title = f"**{method}**" if method == OURS else method
+            lines.append(f"| {title} | " + " | ".join(f"{values[column]:.2f}" for column in columns) + " |")
+        numbers = ", ".join(f"{key.replace('_', ' ')} {v:.3g}" for key, v in result.items() if key != "methods")
+        lines += ["", numbers[0].upper() + numbers[1:], ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", choices=[*experiments(short=True), "all"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--critic", type=float, help="weight of the simulator's critic, instead of the default")
+    parser.add_argument("--output", type=Path, default=Path("science"))
+    options = parser.parse_args()
+    results = {}
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, experiment in experiments(options.short).items():
+        if options.experiment in (name, "all"):
+            if options.critic is not None:
+                experiment = replace(experiment, simulator=replace(experiment.simulator, critic=options.critic))
+            results[name] = median([run(experiment, seed) for seed in range(1, options.seeds + 1)])
+            text = markdown(results, options.seeds)
+            (options.output / "science.md").write_text(text, encoding="utf-8")
+            record = {"short": options.short, "seeds": options.seeds, "critic": options.critic, "results": results}
+            (options.output / "science.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
