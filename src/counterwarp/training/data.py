@@ -91,6 +91,12 @@ def mean_image(store: CohortStore, positions: np.ndarray) -> Tensor:
     return torch.from_numpy((total / len(positions)).astype(np.float32))[None, None]
 
 
+def group_means(store: CohortStore, positions: np.ndarray) -> Tensor:
+    """Mean of the controls and of the cases at some positions, (2, 1, X, Y, Z), z-scored intensity."""
+    is_case = store.index["is_case"].to_numpy()[positions]
+    return torch.cat([mean_image(store, positions[is_case == group]) for group in (0, 1)])
+
+
 def split_validation(
     store: CohortStore, positions: np.ndarray, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,8 @@ from counterwarp.networks.parallel import batch_variance
 from counterwarp.networks.simulator import CONDITIONS, Simulator
 from counterwarp.networks.warps import displacement_gradient, exponentiate, resample, upsample
 from counterwarp.training.augmentation import Draws, augment
-from counterwarp.training.data import training_batches
+from counterwarp.training.critic import GroupMeanCritic
+from counterwarp.training.data import group_means, training_batches
 from counterwarp.training.loop import Batch, Run, Schedule, fit
 
 
@@ -37,13 +38,16 @@ def simulator_losses(
     spacing: Sequence[float],
     margin: float,
     settings: SimulatorSettings,
+    critic: GroupMeanCritic | None = None,
+    is_case: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Losses of one batch of scans (B, 1, *shape), both directions at once.
 
     hinge: relu(b - c (f(x_c) - f(x))) / b with b = ``margin`` in logits (Liu et al. 2021, eq. 2);
     smoothness: mean |grad v|^2, dimensionless; magnitude: mean |v|^2, mm^2, without which a classifier is
     flipped by broad tiny warps that have nothing to do with the disease; cycle: squared difference between
-    x and the scan after inject and remove (or remove and inject), as a share of the variance of x.
+    x and the scan after inject and remove (or remove and inject), as a share of the variance of x; critic: of the scans
+    that are moved towards the other group, see ``training.critic``.
     """
     batch = len(images)
     conditions = torch.tensor(list(CONDITIONS.values()), device=images.device).repeat_interleave(batch)
@@ -65,8 +69,24 @@ def simulator_losses(
         + settings.magnitude * losses["magnitude"]
         + settings.cycle * losses["cycle"]
     )
+    if critic is not None and is_case is not None:
+        is_case = is_case.repeat(len(CONDITIONS))
+        crossed = is_case == (conditions < 0)  # what becomes of the others is not known
+        losses["critic"] = critic(images[crossed], simulated[crossed], is_case[crossed])
+        losses["total"] = losses["total"] + settings.critic * losses["critic"]
     losses["margin_reached"] = (moved >= margin).float().mean()
     return losses
+
+
+class Training(nn.Module):
+    """A simulator and, while it is trained, its critic, of which a checkpoint remembers the average."""
+
+    def __init__(self, simulator: Simulator, critic: GroupMeanCritic | None):
+        super().__init__()
+        self.simulator, self.critic = simulator, critic
+
+    def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
+        return self.simulator(images, conditions)
 
 
 def fit_simulator(
@@ -78,9 +98,11 @@ def fit_simulator(
     spacing = store.grid.spacing
     classifier.to(run.fabric.device)
     simulator = Simulator(len(spacing), settings.width, settings.experts)
+    critic = GroupMeanCritic(group_means(store, positions)).to(run.fabric.device) if settings.critic else None
 
     def step(network: nn.Module, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         images = augment(batch[0], spacing, settings.shift, settings.warp, settings.noise, draws)
-        return simulator_losses(network, classifier, images, spacing, margin, settings)
 
-    return fit(run, simulator, loader, step, Schedule(settings.steps, epoch), settings)
+        return simulator_losses(network, classifier, images, spacing, margin, settings, critic, batch[1])
+
+    return fit(run, Training(simulator, critic), loader, step, Schedule(settings.steps, epoch), settings).simulator
