@@ -4,15 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from nilearn.image import resample_img
 
-from counterwarp.brain.head_template import brain_template
-from counterwarp.cohort.planted import random_velocity, true_log_jacobian
+from counterwarp.cohort import synthetic
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout, templates
-from counterwarp.core.geometry import Grid, apply_affine, from_itk
+from counterwarp.core.geometry import apply_affine
 from counterwarp.core.settings import ClassifierSettings, JacobianSettings, SimulatorSettings
-from counterwarp.networks.warps import compose, exponentiate, resample, upsample
+from counterwarp.networks.warps import exponentiate, upsample
 from counterwarp.stages.map_jacobians import map_jacobians
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
@@ -22,47 +20,12 @@ PARTICIPANTS = 36
 RESOLUTION = 8.0  # mm: coarse, so that it runs in a minute
 
 
-def on_grid(data: np.ndarray, source: Grid, grid: Grid) -> np.ndarray:
-    import nibabel as nib
-
-    image = nib.Nifti1Image(data.astype(np.float32), source.affine)
-    smooth = resample_img(image, grid.affine, grid.shape, interpolation="continuous", force_resample=True)
-    return np.asarray(smooth.dataobj)
-
-
 @pytest.fixture(scope="module")
 def planted(effect, tmp_path_factory):
     """A packed cohort made in brain space, and every participant's true log-Jacobian on the network grid."""
     folder = tmp_path_factory.mktemp("cohort")
-    grid, spacing = templates.network_grid(RESOLUTION), effect.grid.spacing
-    brain, mask = (from_itk(image) for image in brain_template())
-    fine = [
-        np.asarray(resample_img(i, effect.grid.affine, effect.grid.shape, force_resample=True).dataobj, np.float32)
-        for i in (brain, mask)
-    ]
-    tensors = torch.from_numpy(np.stack(fine))[None]
-    random, is_case = np.random.default_rng(0), np.arange(PARTICIPANTS) % 2
-    store, truths = [], []
-    for number, case in enumerate(is_case):
-        velocity = random_velocity(effect.grid, {20.0: 2.0}, torch.Generator().manual_seed(number))
-        dose = float(case + 0.2 * random.standard_normal())
-        warp = compose(exponentiate(dose * effect.velocity, spacing), exponentiate(velocity, spacing), spacing)
-        image, inside = (on_grid(a, effect.grid, grid) for a in resample(tensors, warp, spacing)[0].numpy())
-        scored = np.where(inside > 0.5, (image - image[inside > 0.5].mean()) / image[inside > 0.5].std(), 0)
-        store.append(scored + 0.05 * random.standard_normal(grid.shape) * (inside > 0.5))
-        truth = true_log_jacobian(effect, velocity, -1.0 if case else 1.0)
-        truths.append(on_grid(truth, effect.grid, grid))
-    np.save(folder / "images.npy", np.stack(store).astype(np.float16))
-    images.save(folder / "brain_mask.nii.gz", (on_grid(fine[1], effect.grid, grid) > 0.5).astype(np.uint8), grid)
-    names = [f"sub-{i:02d}" for i in range(PARTICIPANTS)]
-    pd.DataFrame(
-        {
-            "scan_id": names, "participant_id": names, "session_id": "", "group": np.where(is_case, "case", "control"),
-            "is_case": is_case, "fold": (np.arange(PARTICIPANTS) // 2) % 3, "chunk": 0,
-        }
-    ).to_csv(folder / "index.csv", index=False)  # fmt: skip
-    (folder / "cohort.json").write_text("{}", encoding="utf-8")
-    return folder, np.stack(truths)
+    synthetic.atrophied_brains(folder, PARTICIPANTS, 0, effect, templates.network_grid(RESOLUTION))
+    return folder, np.load(folder / "truth.npy")
 
 
 @pytest.fixture(scope="module")
