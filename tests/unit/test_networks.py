@@ -12,7 +12,7 @@ from counterwarp.networks.backbones import ARCHITECTURES
 from counterwarp.networks.classifier import Classifier, load_classifier, save_classifier
 from counterwarp.networks.condconv import CONVOLUTIONS, ConditionalConvolution
 from counterwarp.networks.parallel import BatchNorm
-from counterwarp.networks.simulator import Simulator, load_simulator, save_simulator, space_to_depth
+from counterwarp.networks.simulator import Simulator, build_simulator, load_simulator, save_simulator, space_to_depth
 
 SHAPES = {2: (16, 24), 3: (16, 24, 16)}
 TOLERANCE = 1e-5  # float32 sums in another order
@@ -80,6 +80,20 @@ def test_space_to_depth_keeps_every_value():
     assert y.shape == (1, 8, 1, 2, 3)
     assert sorted(y.flatten().tolist()) == sorted(x.flatten().tolist())
     assert sorted(y[0, :, 0, 0, 0].tolist()) == sorted(x[0, 0, :2, :2, :2].flatten().tolist())
+
+
+def test_separate_simulators_serve_each_direction_by_its_own_network(tmp_path):
+    torch.manual_seed(0)
+    both = build_simulator(2, 8, 3, coupled=False).eval()
+    x, c = torch.randn(3, 1, *SHAPES[2]), torch.tensor([1.0, -1.0, 1.0])
+    velocity = both(x, c)
+    assert torch.allclose(velocity[1], both.remove(x[1:2], c[1:2])[0], atol=1e-6)
+    assert torch.allclose(velocity[[0, 2]], both.inject(x[[0, 2]], c[[0, 2]]), atol=1e-6)
+    velocity[1].sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in both.inject.parameters())
+    save_simulator(both, tmp_path, dimensions=2, width=8, coupled=False)
+    assert torch.equal(load_simulator(tmp_path)(x, c), velocity)
+    assert torch.equal(both(x[:1], c[:1]), both.inject(x[:1], c[:1]))  # a batch of one direction
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

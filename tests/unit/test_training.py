@@ -176,3 +176,27 @@ def test_batches_that_cannot_be_divided_are_refused(tmp_path):
     fabric = launch("cpu", 1, "fp32", 0)
     with pytest.raises(InputError, match=r"8 scans .* 1 processes x 3 parts"):
         training_batches(store, store.positions(0, held_out=False), ClassifierSettings(accumulation=3), 0, fabric)
+
+
+class Brightness(nn.Module):
+    """Calls a scan a case's if it is brighter than a threshold."""
+
+    def __init__(self, threshold):
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, images):
+        return images.flatten(1).mean(1) - self.threshold
+
+
+def test_only_correct_scans_are_those_whose_logit_has_their_groups_sign(tmp_path):
+    store = CohortStore(write_packed_cohort(tmp_path))
+    brightness = store.images.astype(float).mean(axis=(1, 2, 3))  # of controls about 0, of cases about 1
+    positions, device = store.positions(0, held_out=False), torch.device("cpu")
+    everybody = classifiers.correctly_classified(store, Brightness(0.5), positions, device)
+    assert list(everybody) == list(positions)
+    threshold = brightness[positions[1::2]].max() - 1e-4
+    right = classifiers.correctly_classified(store, Brightness(threshold), positions, device)
+    assert len(right) == len(positions) // 2 + 1
+    with pytest.raises(InputError, match=r"no training scan of one group right, so --simulator\.only_correct"):
+        classifiers.correctly_classified(store, Brightness(9.0), positions, device)

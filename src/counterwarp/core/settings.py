@@ -106,6 +106,10 @@ class SimulatorSettings(TrainingSettings):
 
     width: int = option(16, "Channels of the U-Net's first level.")
     experts: int = option(3, "Kernels mixed by every conditional convolution.")
+    coupled: bool = option(True, "One network for inject and remove; false: a network for each.")
+    only_correct: bool = option(
+        False, "Train with those scans alone that the classifier gets right, as the paper's code does."
+    )
     steps: int = option(300, "Optimiser steps.")
     batch_size: int = option(4, "Scans per step; each is warped in both directions.")
     learning_rate: float = option(1e-3, "Peak of the one-cycle learning rate.")

@@ -83,15 +83,37 @@ class Simulator(nn.Module):
         return self.output(level1, c)
 
 
-def save_simulator(simulator: Simulator, folder: Path, **settings: int) -> None:
+class SeparateSimulators(nn.Module):
+    """A network for each direction, with the interface of ``Simulator``: what coupling them is worth."""
+
+    def __init__(self, dimensions: int = 3, width: int = 16, experts: int = 3):
+        super().__init__()
+        self.inject, self.remove = (Simulator(dimensions, width, experts) for _ in CONDITIONS)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Map images (B, 1, *shape) and conditions (B,) to velocities (B, D, *shape/2), mm."""
+        rows = [torch.nonzero(chosen).flatten() for chosen in (condition > 0, condition <= 0)]
+        networks = zip((self.inject, self.remove), rows, strict=True)
+        velocities = [network(x[chosen], condition[chosen]) for network, chosen in networks if len(chosen)]
+        return torch.cat(velocities)[torch.cat(rows).argsort()]
+
+
+def build_simulator(
+    dimensions: int = 3, width: int = 16, experts: int = 3, coupled: bool = True
+) -> Simulator | SeparateSimulators:
+    """One network for both directions, or one for each."""
+    return (Simulator if coupled else SeparateSimulators)(dimensions, width, experts)
+
+
+def save_simulator(simulator: nn.Module, folder: Path, **settings: int) -> None:
     """Write weights (safetensors) and the constructor's settings (network.json)."""
     save_file({name: t.contiguous() for name, t in simulator.state_dict().items()}, folder / "simulator.safetensors")
     (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def load_simulator(folder: str | Path, device: str = "cpu") -> Simulator:
+def load_simulator(folder: str | Path, device: str = "cpu") -> Simulator | SeparateSimulators:
     """Read a trained simulator, frozen, in evaluation mode."""
     settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
-    simulator = Simulator(**settings)
+    simulator = build_simulator(**settings)
     simulator.load_state_dict(load_file(Path(folder) / "simulator.safetensors"))
     return simulator.to(device).eval().requires_grad_(False)

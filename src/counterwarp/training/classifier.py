@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterwarp.cohort.store import CohortStore
+from counterwarp.core.errors import InputError
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.classifier import Classifier
 from counterwarp.networks.parallel import mean_over_processes
@@ -89,11 +90,36 @@ def predict(
     store: CohortStore, classifier: nn.Module, fold: int, split: pd.Series, device: torch.device
 ) -> pd.DataFrame:
     """Logits and probabilities of every scan of the cohort, one row per scan, with its ``split``."""
-    loader = batches(store, np.arange(len(store.index)), PREDICTED_AT_ONCE)
-    logits = torch.cat([classifier(images.to(device)).float().cpu() for images, _ in loader])
+    logits = _logits(store, classifier, np.arange(len(store.index)), device)
     table = store.index[["scan_id", "participant_id", "is_case"]].copy()
     table.insert(2, "fold", fold)
     return table.assign(split=split.to_numpy(), logit=logits.numpy(), probability=torch.sigmoid(logits).numpy())
+
+
+def _logits(store: CohortStore, classifier: nn.Module, positions: np.ndarray, device: torch.device) -> Tensor:
+    loader = batches(store, positions, PREDICTED_AT_ONCE)
+    return torch.cat([classifier(images.to(device)).float().cpu() for images, _ in loader])
+
+
+@torch.no_grad()
+def correctly_classified(
+    store: CohortStore, classifier: nn.Module, positions: np.ndarray, device: torch.device
+) -> np.ndarray:
+    """Those of the positions whose scan the classifier calls what it is.
+
+    Raises
+    ------
+    InputError
+        If that leaves a group without scans.
+    """
+    is_case = store.index["is_case"].to_numpy()[positions] == 1
+    right = (_logits(store, classifier, positions, device).numpy() > 0) == is_case
+    if len(set(is_case[right])) < 2:
+        raise InputError(
+            f"{store.folder}: the classifier gets no training scan of one group right, so --simulator.only_correct "
+            "leaves nothing to train with. Train the classifier longer (--classifier.epochs) or leave the option out."
+        )
+    return positions[right]
 
 
 def logit_gap(predictions: pd.DataFrame) -> float:

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.parallel import batch_variance
-from counterwarp.networks.simulator import CONDITIONS, Simulator
+from counterwarp.networks.simulator import CONDITIONS, SeparateSimulators, Simulator, build_simulator
 from counterwarp.networks.warps import displacement_gradient, exponentiate, resample, upsample
 from counterwarp.training.augmentation import Draws, augment
+from counterwarp.training.classifier import correctly_classified
 from counterwarp.training.critic import GroupMeanCritic
 from counterwarp.training.data import group_means, training_batches
 from counterwarp.training.loop import Batch, Run, Schedule, fit
@@ -81,7 +82,7 @@ def simulator_losses(
 class Training(nn.Module):
     """A simulator and, while it is trained, its critic, of which a checkpoint remembers the average."""
 
-    def __init__(self, simulator: Simulator, critic: GroupMeanCritic | None):
+    def __init__(self, simulator: Simulator | SeparateSimulators, critic: GroupMeanCritic | None):
         super().__init__()
         self.simulator, self.critic = simulator, critic
 
@@ -91,13 +92,21 @@ class Training(nn.Module):
 
 def fit_simulator(
     store: CohortStore, classifier: nn.Module, margin: float, fold: int, settings: SimulatorSettings, run: Run
-) -> Simulator:
-    """Train on the scans outside a fold against a frozen classifier; ``margin`` is in logits."""
+) -> Simulator | SeparateSimulators:
+    """Train on the scans outside a fold against a frozen classifier; ``margin`` is in logits.
+
+    Raises
+    ------
+    InputError
+        If only correctly classified scans are wanted and a group has none.
+    """
     positions = store.positions(fold, held_out=False)
+    if settings.only_correct:
+        positions = correctly_classified(store, classifier.to(run.fabric.device), positions, run.fabric.device)
     loader, epoch = training_batches(store, positions, settings, run.seed, run.fabric)
     spacing = store.grid.spacing
     classifier.to(run.fabric.device)
-    simulator = Simulator(len(spacing), settings.width, settings.experts)
+    simulator = build_simulator(len(spacing), settings.width, settings.experts, settings.coupled)
     critic = GroupMeanCritic(group_means(store, positions)).to(run.fabric.device) if settings.critic else None
 
     def step(network: nn.Module, batch: Batch, draws: Draws) -> dict[str, Tensor]:
