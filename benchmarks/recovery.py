@@ -59,9 +59,10 @@ def measure(
         direction, sign = ("remove", -1) if case else ("inject", 1)
         image = torch.from_numpy(store.images[position].astype(np.float32))[None, None]
         with torch.no_grad():
-            velocity = simulator(image, torch.tensor([CONDITIONS[direction]]))[0]
-        result = explain(classifier, image, velocity, direction, spacing, torch.from_numpy(mask), margin, 1)
-        back = returning(classifier, simulator, image, result, direction, spacing, torch.from_numpy(mask))
+            field = simulator(image, torch.tensor([CONDITIONS[direction]]))[0]
+        brain = torch.from_numpy(mask)
+        result = explain(classifier, image, field, direction, spacing, brain, margin, 1, simulator.field)
+        back = returning(classifier, simulator, image, result, direction, spacing, brain, simulator.field)
         truth = sign * truths[position]
         maps = {OURS: sign * _ours(result, image, difference)}
         for name in methods:

@@ -2,7 +2,7 @@
 
     python benchmarks/simulator_step.py [--side 64] [--batch 4] [--repeats 5] [--threads 2]
 
-naive    U-Net of the published widths at full resolution, a convolution per sample, each direction's logit loss and
+naive    the published U-Net at full resolution, a convolution per sample, each direction's logit loss and
          cycle loss in backward passes of their own; the allocator as it is by default
 tuned    the same with the allocator settings of nextflow.config, as those that follow
 grouped  the same network and losses; the batch is one grouped convolution, both directions are one batch, the joint
@@ -34,11 +34,10 @@ from common import ALLOCATOR
 from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.classifier import Classifier
 from counterwarp.networks.condconv import ConditionalConvolution
-from counterwarp.networks.simulator import Simulator
-from counterwarp.networks.warps import displacement_gradient, resample, upsample
+from counterwarp.networks.simulator import PublishedSimulator, Simulator
+from counterwarp.networks.warps import displacement_gradient, resample
 from counterwarp.training.simulator import simulator_losses
 
-WIDTHS = (16, 32, 64, 16, 16)  # Liu et al. 2021
 SPACING = (2.0, 2.0, 2.0)
 MARGIN = 5.0
 VARIANTS = ("naive", "tuned", "grouped", "default")
@@ -56,34 +55,6 @@ class PerSampleConvolution(ConditionalConvolution):
             bias = sum(a * b for a, b in zip(alpha, self.bias, strict=True))
             outputs.append(self.convolve(sample[None], weight, bias, padding=self.padding))
         return torch.cat(outputs)
-
-
-class PublishedSimulator(nn.Module):
-    """U-Net with conditional convolutions and additive skips at full resolution; gives a displacement field."""
-
-    def __init__(self, convolution: type[ConditionalConvolution]):
-        super().__init__()
-        one, two, three, four, five = WIDTHS
-        self.down = nn.ModuleList(
-            convolution(3, i, o, 1) for i, o in ((1, one), (one, two), (two, three), (three + 1, four))
-        )
-        self.up = nn.ModuleList(convolution(3, i, o, 1) for i, o in ((four, three), (three, two), (two, five)))
-        self.output = convolution(3, five, 3, 1)
-
-    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        c = condition[:, None]
-        skips = []
-        for number, block in enumerate(self.down):
-            if number == len(self.down) - 1:
-                x = torch.cat([x, c[:, :, None, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
-            x = F.leaky_relu(block(x, c), 0.2)
-            if number < len(self.down) - 1:
-                skips.append(x)
-                x = F.avg_pool3d(x, 2)
-        for block, skip in zip(self.up, reversed(skips), strict=True):
-            x = F.leaky_relu(block(upsample(x), c), 0.2)
-            x = x + skip if x.shape == skip.shape else x
-        return self.output(x, c)
 
 
 def naive_step(network: nn.Module, classifier: nn.Module, images: torch.Tensor) -> None:
@@ -123,7 +94,7 @@ def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> 
     torch.manual_seed(0)
     images = torch.randn(batch, 1, side, side, side)
     classifier = Classifier(torch.zeros(1, 1, side, side, side), 16, 0.0).eval().requires_grad_(False)
-    published = PublishedSimulator(PerSampleConvolution if variant in NAIVE else ConditionalConvolution)
+    published = PublishedSimulator(convolution=PerSampleConvolution if variant in NAIVE else ConditionalConvolution)
     network = Simulator() if variant == "default" else published
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     seconds = []

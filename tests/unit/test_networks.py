@@ -11,6 +11,7 @@ from counterwarp.explain.saliency import attribute
 from counterwarp.networks.backbones import ARCHITECTURES
 from counterwarp.networks.classifier import Classifier, load_classifier, save_classifier
 from counterwarp.networks.condconv import CONVOLUTIONS, ConditionalConvolution
+from counterwarp.networks.fields import DISPLACEMENT
 from counterwarp.networks.parallel import BatchNorm
 from counterwarp.networks.simulator import Simulator, build_simulator, load_simulator, save_simulator, space_to_depth
 
@@ -62,6 +63,21 @@ def test_simulator_gives_a_velocity_per_condition_and_survives_its_file(dimensio
     assert not torch.allclose(velocity[0], velocity[1])
     save_simulator(simulator, tmp_path, dimensions=dimensions, width=8)
     assert torch.equal(load_simulator(tmp_path)(x, torch.tensor([1.0, -1.0])), velocity)
+
+
+@pytest.mark.parametrize("coupled", [True, False])
+def test_the_published_simulator_gives_a_displacement_at_full_resolution(coupled, tmp_path):
+    torch.manual_seed(0)
+    settings = {"dimensions": 2, "width": 8, "coupled": coupled, "field": DISPLACEMENT}
+    simulator = build_simulator(**settings).eval()
+    x = torch.randn(1, 1, *SHAPES[2]).expand(2, -1, *SHAPES[2])
+    displacement = simulator(x, torch.tensor([1.0, -1.0]))
+    assert displacement.shape == (2, 2, *SHAPES[2])
+    assert not torch.allclose(displacement[0], displacement[1])
+    save_simulator(simulator, tmp_path, **settings)
+    loaded = load_simulator(tmp_path)
+    assert loaded.field == DISPLACEMENT
+    assert torch.equal(loaded(x, torch.tensor([1.0, -1.0])), displacement)
 
 
 def test_classifier_survives_its_file(tmp_path):

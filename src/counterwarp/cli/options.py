@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import click
+from click.core import ParameterSource
+
+from counterwarp.core.settings import with_preset
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -56,7 +59,9 @@ def settings_options(settings_class: type) -> Callable:
         @functools.wraps(command)
         def with_settings(**arguments: Any) -> Any:
             values = {f.name: arguments.pop(f.name) for f in fields(settings_class)}
-            return command(settings=settings_class(**values), **arguments)
+            source = click.get_current_context().get_parameter_source
+            given = {name: value for name, value in values.items() if source(name) is not ParameterSource.DEFAULT}
+            return command(settings=with_preset(settings_class, given), **arguments)
 
         hints = get_type_hints(settings_class)
         wrapped: Callable = with_settings

@@ -10,13 +10,18 @@ from counterwarp.cli import options
 
 
 @click.command()
-@click.option("--velocity", type=options.existing_file, required=True, help="*_desc-inject_velocity.nii.gz or remove.")
+@click.option(
+    "--velocity",
+    type=options.existing_file,
+    required=True,
+    help="*_desc-inject_velocity.nii.gz or remove; *_warp.nii.gz of a simulator that has none.",
+)
 @click.option("--dose", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Share of the full warp.")
 @click.option("--t1w", type=options.existing_file, required=True, help="Aligned T1w; with --affine, the scan itself.")
 @click.option("--affine", type=options.existing_file, help="*_xfm.mat of the scan: warp it in its own space.")
 @options.output_folder
 def warp_scan(velocity: Path, dose: float, t1w: Path, affine: Path | None, output: Path) -> None:
-    """Make the warp exp(dose v) of a scan: displacement field (ITK), log-Jacobian, simulated T1w.
+    """Make the warp exp(dose v) of a scan (dose u of a simulator of displacements): displacement field (ITK), log-Jacobian, simulated T1w.
 
     On the network grid in MNI152 space or, with the scan's affine, on the scan's own grid, however it lies.
     """

@@ -30,6 +30,7 @@ GAUSSIAN_WIDTH = 0.1  # standard deviation as a share of the image's side
 GAUSSIAN_GROWTH = 0.8  # log volume change aimed at where the disease acts, at dose 1
 GAUSSIAN_SIZES = 0.3  # standard deviation of every Gaussian's own size, in doses
 GAUSSIAN_NOISE = 0.02  # of the peak
+GAUSSIAN_VISIBLE = 0.05  # of the peak: elsewhere there is nothing that a warp could be seen to move
 
 SQUARE_MEDIUM, SQUARE_SHAPE = 0.75, 7.0  # side as a share of the image's: a Weibull distribution
 SQUARE_SMALL = 0.7  # below it a square is a case
@@ -98,9 +99,8 @@ def four_gaussians(
         image = image + GAUSSIAN_NOISE * random.standard_normal(grid.shape)
         scans_.append((image - image.mean()) / image.std())
         truths.append(true_log_jacobian(planted, own, -1.0 if case else 1.0))
-    return write_cohort(
-        folder, np.stack(scans_), np.stack(truths), disease.is_case, np.ones(grid.shape, np.uint8), grid
-    )
+    visible = base[0, 0].numpy() > GAUSSIAN_VISIBLE
+    return write_cohort(folder, np.stack(scans_), np.stack(truths), disease.is_case, visible, grid)
 
 
 def resized_squares(folder: Path, scans: int, seed: int, side: int = 224) -> Path:

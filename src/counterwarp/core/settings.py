@@ -6,13 +6,21 @@ prefix of its parameters in Nextflow: ``--classifier.epochs 60`` becomes ``count
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass, fields
 from typing import Any
 
 
 def option(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
     """A settings field with its help line (unit included) and, if not every value will do, its values."""
-    return field(default=default, metadata={"help": help} | ({"choices": choices} if choices else {}))
+    return dataclasses.field(default=default, metadata={"help": help} | ({"choices": choices} if choices else {}))
+
+
+def with_preset(settings_class: type, given: dict[str, Any]) -> Any:
+    """Settings whose values that are not given are those of the preset that is, or else the defaults."""
+    preset = next((f for f in fields(settings_class) if f.name == "preset"), None)
+    values = preset.metadata["values"].get(given.get("preset", preset.default), {}) if preset else {}
+    return settings_class(**(values | given))
 
 
 @dataclass(frozen=True)
@@ -100,10 +108,31 @@ class ClassifierSettings(TrainingSettings):
     noise: float = option(0.1, "Augmentation: white noise, standard deviation, z-scored intensity.")
 
 
+# Of the published method. Batch, learning rate and steps are its own; the weights' scale is not known in mm.
+IPMI2021: dict[str, Any] = {
+    "field": "displacement", "only_correct": True, "steps": 1500, "batch_size": 40, "learning_rate": 2e-4,
+    "smoothness": 1.0, "magnitude": 0.0, "critic": 0.0, "shift": 1.0, "warp": 0.0,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class SimulatorSettings(TrainingSettings):
     """The coupled inject/remove simulator of one fold."""
 
+    preset: str = dataclasses.field(
+        default="counterwarp",
+        metadata={
+            "help": "What options have that are not given: their defaults or, as Liu et al. (2021), "
+            + ", ".join(f"{name} {str(value).lower()}" for name, value in IPMI2021.items()) + ".",
+            "choices": ("counterwarp", "ipmi2021"),
+            "values": {"ipmi2021": IPMI2021},
+        },
+    )  # fmt: skip
+    field: str = option(
+        "velocity",
+        "Output of the network: the velocity of a diffeomorphism (half resolution), or a displacement, which may fold.",
+        ("velocity", "displacement"),
+    )
     width: int = option(16, "Channels of the U-Net's first level.")
     experts: int = option(3, "Kernels mixed by every conditional convolution.")
     coupled: bool = option(True, "One network for inject and remove; false: a network for each.")
@@ -115,8 +144,8 @@ class SimulatorSettings(TrainingSettings):
     learning_rate: float = option(1e-3, "Peak of the one-cycle learning rate.")
     weight_decay: float = option(0.0, "AdamW weight decay.")
     margin: float = option(1.2, "Logit change trained for, as a multiple of the margin (the validation logit gap).")
-    smoothness: float = option(20.0, "Weight of the mean squared gradient of the velocity (dimensionless).")
-    magnitude: float = option(0.2, "Weight of the mean squared velocity, per mm^2.")
+    smoothness: float = option(20.0, "Weight of the mean squared gradient of the field (dimensionless).")
+    magnitude: float = option(0.2, "Weight of the mean squared field, per mm^2.")
     cycle: float = option(1.0, "Weight of the cycle loss (share of the image variance).")
     critic: float = option(
         50.0, "Weight of the difference between simulated and true group means (share of the image variance); 0: none."

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from counterwarp.networks.fields import VELOCITY, further, inverse_warp, warp
 from counterwarp.networks.simulator import CONDITIONS
-from counterwarp.networks.warps import compose, exponentiate, jacobian_determinant, resample, upsample
+from counterwarp.networks.warps import compose, jacobian_determinant, resample, tissue_log_jacobian
 
 AT_ONCE = 7  # doses that are classified in one batch
 
@@ -31,10 +32,10 @@ class Explanation:
     margin_reached : bool
         The logit moved by the margin in the right direction.
     folding_fraction : float
-        Share of brain voxels at which the warp or its inverse folds.
-    velocity : Tensor, (3, X/2, Y/2, Z/2)
-        Stationary velocity field v, mm, RAS+, on voxels twice as long over the same box; the warp at
-        dose t is exp(t v).
+        Share of brain voxels at which the warp folds or its inverse folds or is not found.
+    field : Tensor, (3, X/2, Y/2, Z/2) or (3, X, Y, Z)
+        The velocity (on voxels twice as long over the same box) or displacement that the simulator put out, mm, RAS+;
+        see ``networks.fields`` for the warps at doses between 0 and 1.
     dose_logits : Tensor, (doses + 1,)
         Logit at every dose from 0 to 1, at equal steps.
     dose_to_flip : float or None
@@ -51,7 +52,7 @@ class Explanation:
     logit_simulated: float
     margin_reached: bool
     folding_fraction: float
-    velocity: Tensor
+    field: Tensor
     dose_logits: Tensor
     dose_to_flip: float | None
     mean_displacement: float
@@ -61,25 +62,27 @@ class Explanation:
 def explain(
     classifier: nn.Module,
     image: Tensor,
-    coarse: Tensor,
+    field: Tensor,
     direction: str,
     spacing: Sequence[float],
     brain: Tensor,
     margin: float,
     doses: int,
+    kind: str = VELOCITY,
 ) -> Explanation:
     """Warp one scan in one direction and measure the warp.
 
     Parameters
     ----------
     image : Tensor, (1, 1, X, Y, Z), z-scored intensity
-    coarse : Tensor, (3, X/2, Y/2, Z/2)
-        The simulator's velocity for this scan and direction, mm.
+    field : Tensor, (3, X/2, Y/2, Z/2) or, of a displacement, (3, X, Y, Z)
+        The simulator's output for this scan and direction, mm.
     direction : "inject" or "remove"
     spacing : mm per voxel of the axis-aligned RAS+ grid
     brain : Tensor, (X, Y, Z) bool
     margin : logits
     doses : steps of the path
+    kind : what the field is, see ``networks.fields``
 
     Raises
     ------
@@ -87,15 +90,12 @@ def explain(
         If the direction is unknown.
     """
     sign = CONDITIONS[direction]
-    velocity = upsample(coarse[None])
-    both_ways = exponentiate(torch.cat([velocity, -velocity]), spacing)
-    displacement = both_ways[:1]
+    displacement = warp(field[None], kind, spacing)
     simulated = resample(image, displacement, spacing)
-    path = dose_path(classifier, image, velocity, simulated, spacing, doses)
+    path = dose_path(classifier, image, field[None], simulated, spacing, doses, kind)
     logit, logit_simulated = float(path[0]), float(path[-1])
-    determinant, inverse = jacobian_determinant(both_ways, spacing)
-    log_jacobian = inverse.log()  # of the tissue: see networks.warps.tissue_log_jacobian
-    folded = (determinant <= 0) | ~torch.isfinite(log_jacobian)
+    log_jacobian = tissue_log_jacobian(inverse_warp(field[None], kind, spacing), spacing)[0]
+    folded = (jacobian_determinant(displacement, spacing)[0] <= 0) | ~torch.isfinite(log_jacobian)
     return Explanation(
         log_jacobian=log_jacobian,
         simulated=simulated[0, 0],
@@ -104,7 +104,7 @@ def explain(
         logit_simulated=logit_simulated,
         margin_reached=sign * (logit_simulated - logit) >= margin,
         folding_fraction=float(folded[brain].float().mean()),
-        velocity=coarse,
+        field=field,
         dose_logits=path,
         dose_to_flip=dose_to_flip(path, sign),
         mean_displacement=mean_length(displacement[0], brain),
@@ -144,11 +144,12 @@ def returning(
     direction: str,
     spacing: Sequence[float],
     brain: Tensor,
+    kind: str = VELOCITY,
 ) -> Return:
     """Warp the counterfactual of a scan in the opposite direction and compare with the scan (see ``explain``)."""
     simulated, away = there.simulated[None, None], there.displacement[None]
     opposite = torch.tensor([-CONDITIONS[direction]], device=image.device)
-    back = exponentiate(upsample(simulator(simulated, opposite)), spacing)
+    back = warp(simulator(simulated, opposite), kind, spacing)
     returned = resample(simulated, back, spacing)
     scan = image[0, 0][brain]
     return Return(
@@ -159,18 +160,16 @@ def returning(
 
 
 def dose_path(
-    classifier: nn.Module, image: Tensor, velocity: Tensor, simulated: Tensor, spacing: Sequence[float], doses: int
-) -> Tensor:
-    """Logits of x o exp(t v) at doses t = 0, 1/doses, ... 1, (doses + 1,); ``simulated`` is the scan at dose 1.
-
-    exp(s v) o exp(t v) = exp((s + t) v): every dose is one composition away from the one before.
-    """
+    classifier: nn.Module, image: Tensor, field: Tensor, simulated: Tensor, spacing: Sequence[float], doses: int,
+    kind: str = VELOCITY,
+) -> Tensor:  # fmt: skip
+    """Logits of the scan at doses 0, 1/doses, ... 1, (doses + 1,); ``simulated`` is the scan at dose 1."""
     warped = [image]
     if doses > 1:
-        displacement = step = exponentiate(velocity / doses, spacing)
+        displacement = step = warp(field, kind, spacing, 1 / doses)
         for _ in range(doses - 1):
             warped.append(resample(image, displacement, spacing))
-            displacement = compose(step, displacement, spacing)
+            displacement = further(displacement, step, kind, spacing)
     path = torch.cat([*warped, simulated]).split(AT_ONCE)
     return torch.cat([classifier(images).float() for images in path]).cpu()
 

@@ -1,4 +1,4 @@
-"""The simulator: an image and a condition (inject or remove) to a stationary velocity field."""
+"""The simulator: an image and a condition (inject or remove) to a velocity or displacement field."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterwarp.networks.condconv import ConditionalConvolution
+from counterwarp.networks.fields import DISPLACEMENT, VELOCITY
 from counterwarp.networks.warps import upsample
 
 CONDITIONS = {"inject": 1.0, "remove": -1.0}
@@ -53,6 +54,8 @@ class Simulator(nn.Module):
         Kernels mixed by every conditional convolution.
     """
 
+    field = VELOCITY
+
     def __init__(self, dimensions: int = 3, width: int = 16, experts: int = 3):
         super().__init__()
         self.dimensions = dimensions
@@ -83,35 +86,84 @@ class Simulator(nn.Module):
         return self.output(level1, c)
 
 
-class SeparateSimulators(nn.Module):
-    """A network for each direction, with the interface of ``Simulator``: what coupling them is worth."""
+class PublishedSimulator(nn.Module):
+    """The published U-Net: width, 2, 4, 1 and 1 times as many channels (16-32-64-16-16), at full resolution.
 
-    def __init__(self, dimensions: int = 3, width: int = 16, experts: int = 3):
+    Conditional convolutions, additive skips, the condition as a feature of the bottleneck; gives a displacement.
+    The bottleneck is convolutional, so that any grid will do; theirs is a vector of 512.
+    """
+
+    field = DISPLACEMENT
+
+    def __init__(
+        self, dimensions: int = 3, width: int = 16, experts: int = 3,
+        convolution: type[ConditionalConvolution] = ConditionalConvolution,
+    ):  # fmt: skip
         super().__init__()
-        self.inject, self.remove = (Simulator(dimensions, width, experts) for _ in CONDITIONS)
+        wide, wider = 2 * width, 4 * width
+
+        def layers(*channels: tuple[int, int]) -> nn.ModuleList:
+            return nn.ModuleList(convolution(dimensions, *pair, 1, experts) for pair in channels)
+
+        self.pool = POOLS[dimensions]
+        self.down = layers((1, width), (width, wide), (wide, wider))
+        self.bottleneck = convolution(dimensions, wider + 1, width, 1, experts)
+        self.up = layers((width, wider), (wider, wide), (wide, width))
+        self.output = convolution(dimensions, width, dimensions, 1, experts)
+        nn.init.normal_(self.output.weight, std=OUTPUT_SCALE)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Map images (B, 1, *shape) and conditions (B,) to velocities (B, D, *shape/2), mm."""
+        """Map images (B, 1, *shape), sides multiples of 8, and conditions (B,) to displacements (B, D, *shape), mm."""
+        c, skips = condition[:, None], []
+        for block in self.down:
+            skips.append(F.leaky_relu(block(x, c), 0.2))
+            x = self.pool(skips[-1], 2)
+        plane = c.reshape(-1, 1, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
+        x = F.leaky_relu(self.bottleneck(torch.cat([x, plane], dim=1), c), 0.2)
+        for block, skip in zip(self.up, reversed(skips), strict=True):
+            x = F.leaky_relu(block(upsample(x), c), 0.2)
+            x = x + skip
+        return self.output(x, c)
+
+
+NETWORKS = {VELOCITY: Simulator, DISPLACEMENT: PublishedSimulator}
+
+
+class SeparateSimulators(nn.Module):
+    """A network for each direction, with the interface of one for both: what coupling them is worth."""
+
+    def __init__(self, dimensions: int = 3, width: int = 16, experts: int = 3, field: str = VELOCITY):
+        super().__init__()
+        self.field = field
+        self.inject, self.remove = (NETWORKS[field](dimensions, width, experts) for _ in CONDITIONS)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Map images (B, 1, *shape) and conditions (B,) to fields, (B, D, ...), mm."""
         rows = [torch.nonzero(chosen).flatten() for chosen in (condition > 0, condition <= 0)]
         networks = zip((self.inject, self.remove), rows, strict=True)
-        velocities = [network(x[chosen], condition[chosen]) for network, chosen in networks if len(chosen)]
-        return torch.cat(velocities)[torch.cat(rows).argsort()]
+        fields = [network(x[chosen], condition[chosen]) for network, chosen in networks if len(chosen)]
+        return torch.cat(fields)[torch.cat(rows).argsort()]
+
+
+AnySimulator = Simulator | PublishedSimulator | SeparateSimulators
 
 
 def build_simulator(
-    dimensions: int = 3, width: int = 16, experts: int = 3, coupled: bool = True
-) -> Simulator | SeparateSimulators:
-    """One network for both directions, or one for each."""
-    return (Simulator if coupled else SeparateSimulators)(dimensions, width, experts)
+    dimensions: int = 3, width: int = 16, experts: int = 3, coupled: bool = True, field: str = VELOCITY
+) -> AnySimulator:
+    """One network for both directions, or one for each; ``field``: what it puts out."""
+    if not coupled:
+        return SeparateSimulators(dimensions, width, experts, field)
+    return NETWORKS[field](dimensions, width, experts)
 
 
-def save_simulator(simulator: nn.Module, folder: Path, **settings: int) -> None:
+def save_simulator(simulator: nn.Module, folder: Path, **settings: int | str) -> None:
     """Write weights (safetensors) and the constructor's settings (network.json)."""
     save_file({name: t.contiguous() for name, t in simulator.state_dict().items()}, folder / "simulator.safetensors")
     (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def load_simulator(folder: str | Path, device: str = "cpu") -> Simulator | SeparateSimulators:
+def load_simulator(folder: str | Path, device: str = "cpu") -> AnySimulator:
     """Read a trained simulator, frozen, in evaluation mode."""
     settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
     simulator = build_simulator(**settings)

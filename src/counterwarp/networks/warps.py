@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SQUARINGS = 5
+INVERSIONS, RELAXATION = 60, 0.5  # fixed-point iterations and their step: converge where a warp stretches up to 4 times
+NOT_INVERTED = 0.1  # voxels: what may be left of warp and inverse together
 INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
 
@@ -65,6 +67,18 @@ def exponentiate(velocity: Tensor, spacing: Sequence[float], squarings: int = SQ
     return displacement
 
 
+def invert(displacement: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Displacement v of the inverse, v(q) = -u(q + v(q)), by fixed-point iteration (Chen et al., Med Phys 2008).
+
+    NaN where it does not converge. Where the warp folds, several points go to one, and this finds one of them or none.
+    """
+    inverse = torch.zeros_like(displacement)
+    for _ in range(INVERSIONS):
+        inverse = inverse - RELAXATION * compose(displacement, inverse, spacing)
+    left = compose(displacement, inverse, spacing) / inverse.new_tensor(spacing).reshape(-1, *[1] * len(spacing))
+    return inverse.where(left.norm(dim=1, keepdim=True) < NOT_INVERTED, torch.nan)
+
+
 def displacement_gradient(displacement: Tensor, spacing: Sequence[float]) -> Tensor:
     """Spatial derivatives by central differences, (B, D, D, *shape): [:, i, j] = d u_i / d p_j (mm per mm)."""
     axes = tuple(range(2, displacement.ndim))
@@ -94,10 +108,10 @@ def jacobian_determinant(displacement: Tensor, spacing: Sequence[float]) -> Tens
     return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 
 
-def tissue_log_jacobian(velocity: Tensor, spacing: Sequence[float], squarings: int = SQUARINGS) -> Tensor:
-    """log volume change of each piece of the original tissue when the image is resampled by exp(velocity).
+def tissue_log_jacobian(inverse: Tensor, spacing: Sequence[float]) -> Tensor:
+    """log volume change of each piece of the original tissue when the image is resampled by a warp phi.
 
-    The tissue at q moves to phi^-1(q) with phi = exp(velocity), so this is log det D exp(-velocity) at q:
-    negative = this tissue loses volume. Shape (B, *shape); where the warp folds the logarithm is NaN.
+    ``inverse`` (B, D, *shape), mm, is the displacement of phi^-1: the tissue at q moves to phi^-1(q), so this is
+    log det D phi^-1 at q: negative = this tissue loses volume. Shape (B, *shape); NaN where the inverse folds.
     """
-    return jacobian_determinant(exponentiate(-velocity, spacing, squarings), spacing).log()
+    return jacobian_determinant(inverse, spacing).log()

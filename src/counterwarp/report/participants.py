@@ -66,14 +66,19 @@ def _sentence(row: Any, groups: dict[int, str]) -> str:
 def _volumes(results: Results, scan_id: str) -> dict[str, Any]:
     """The viewer's volumes: the scan at every dose, and the two maps in percent."""
     scan, grid = images.load(results.one(layout.aligned_t1w(scan_id)))
-    velocities = [results.one(layout.velocity(scan_id, direction)) for direction in ("inject", "remove")]
-    frames = viewer.dose_frames(scan, grid, *velocities)
+    frames = viewer.dose_frames(scan, grid, *(_field(results, scan_id, direction) for direction in SIGN))
     overlays = [
         viewer.overlay(direction, images.load(results.one(layout.log_jacobian(scan_id, direction)))[0], grid, side)
         for direction, side in SIGN.items()
     ]
     base = viewer.volume(viewer.anatomy(frames), grid)
     return {"base": base, "doses": viewer.DOSES, "overlays": overlays, "start": None}
+
+
+def _field(results: Results, scan_id: str, direction: str) -> Path:
+    """The velocity or, of a simulator of displacements, the warp."""
+    velocity = layout.velocity(scan_id, direction)
+    return results.one(velocity if results.all(velocity) else layout.warp(scan_id, direction))
 
 
 def _mosaic(results: Results, scan_id: str) -> str:

@@ -12,9 +12,10 @@ import nibabel as nib
 import numpy as np
 import torch
 
-from counterwarp.core import images
 from counterwarp.core.geometry import Grid
-from counterwarp.networks.warps import exponentiate, resample, upsample
+from counterwarp.explain.fields import read_field
+from counterwarp.networks.fields import warp
+from counterwarp.networks.warps import resample
 
 DOSES = tuple(float(t) for t in np.linspace(-1, 1, 7))  # negative: remove, positive: inject
 BRIGHT = 99.5  # percentile of the brain that is shown white
@@ -57,17 +58,17 @@ def overlay(name: str, log_jacobian: np.ndarray, grid: Grid, side: int) -> dict[
 
 
 def dose_frames(scan: np.ndarray, grid: Grid, inject: Path, remove: Path) -> np.ndarray:
-    """The scan under every dose of ``DOSES``, (X, Y, Z, doses): x o exp(t v).
+    """The scan under every dose of ``DOSES``, (X, Y, Z, doses).
 
     Parameters
     ----------
     scan : (X, Y, Z), z-scored intensity, 0 outside the brain
-    inject, remove : velocity files of map-jacobians
+    inject, remove : velocity files of map-jacobians or, where there are none, warps
     """
     image = torch.from_numpy(scan)[None, None]
     frames = []
     for dose in DOSES:
-        velocity = torch.from_numpy(images.load_displacement(inject if dose > 0 else remove)[0]).movedim(-1, 0)[None]
-        displacement = exponentiate(abs(dose) * upsample(velocity), grid.spacing)
+        field, kind, _ = read_field(inject if dose > 0 else remove)
+        displacement = warp(field, kind, grid.spacing, abs(dose))
         frames.append(resample(image, displacement, grid.spacing)[0, 0].numpy() if dose else scan)
     return np.stack(frames, axis=-1)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
@@ -18,7 +17,8 @@ from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import JacobianSettings
 from counterwarp.explain.jacobians import Explanation, Return, explain, returning
 from counterwarp.networks.classifier import load_classifier
-from counterwarp.networks.simulator import CONDITIONS, load_simulator
+from counterwarp.networks.fields import VELOCITY
+from counterwarp.networks.simulator import CONDITIONS, AnySimulator, load_simulator
 
 MEANINGS: dict[str, dict[str, Any]] = {
     "logjacobian": {
@@ -45,6 +45,8 @@ def map_jacobians(
 ) -> None:  # fmt: skip
     """Write log-Jacobian, simulated T1w, warp and velocity per scan and direction, and two tables of the chunk.
 
+    A simulator of displacements has no velocity: the warp is all there is of it, and the log-Jacobian is that of the
+    inverse found by iteration, which means nothing where the warp folds (``folding_fraction``).
     The networks are read once, and a scan's files are written while the next scan is computed.
     """
     output.mkdir(parents=True, exist_ok=True)
@@ -52,7 +54,11 @@ def map_jacobians(
     name = f"fold-{fold}_chunk-{chunk}"
     with stage_record(output / f"jacobians_{name}.json", "map_jacobians", settings, **inputs) as record:
         store = CohortStore(cohort)
-        networks = load_simulator(simulator, device), load_classifier(classifier, device)
+        simulate, classify, spacing = (
+            load_simulator(simulator, device),
+            load_classifier(classifier, device),
+            store.grid.spacing,
+        )
         margin = json.loads((simulator / "simulator.json").read_text(encoding="utf-8"))["margin"]
         brain = torch.from_numpy(store.brain_mask).to(device)
         index = store.index
@@ -61,12 +67,18 @@ def map_jacobians(
             for position in np.flatnonzero((index["fold"] == fold) & (index["chunk"] == chunk)):
                 scan = index.iloc[position]
                 image = torch.from_numpy(store.images[position].astype(np.float32))[None, None].to(device)
-                for direction, velocity in zip(CONDITIONS, _velocities(networks[0], image), strict=True):
+                for direction, field in zip(CONDITIONS, _fields(simulate, image), strict=True):
                     result = explain(
-                        networks[1], image, velocity, direction, store.grid.spacing, brain, margin, settings.doses
+                        classify, image, field, direction, spacing, brain, margin, settings.doses, simulate.field
                     )
-                    back = returning(networks[1], networks[0], image, result, direction, store.grid.spacing, brain)
-                    _save(write, output, scan["scan_id"], direction, result, store, fold, record["version"])
+                    back = returning(classify, simulate, image, result, direction, spacing, brain, simulate.field)
+                    common = {"Direction": direction, "Fold": fold}
+                    common |= {"GeneratedBy": [{"Name": "counterwarp", "Version": record["version"]}]}
+                    _save(write, output, scan["scan_id"], direction, result, store, common)
+                    if simulate.field == VELOCITY:
+                        _save_velocity(
+                            write, output / layout.velocity(scan["scan_id"], direction), result, store, common
+                        )
                     rows.append(_row(scan, fold, direction, result, back, margin))
                     dose = np.linspace(0, 1, settings.doses + 1).round(2)
                     path = {"dose": dose, "logit": result.dose_logits.tolist()}
@@ -76,27 +88,31 @@ def map_jacobians(
 
 
 @torch.no_grad()
-def _velocities(simulator: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """Velocities of one scan (1, 1, X, Y, Z) in every direction, (directions, 3, X/2, Y/2, Z/2), mm."""
+def _fields(simulator: AnySimulator, image: torch.Tensor) -> torch.Tensor:
+    """The simulator's output for one scan (1, 1, X, Y, Z) in every direction, (directions, 3, ...), mm."""
     conditions = torch.tensor(list(CONDITIONS.values()), device=image.device)
     return simulator(image.expand(len(conditions), -1, -1, -1, -1), conditions)
 
 
 def _save(
     write: BackgroundWriter, output: Path, scan_id: str, direction: str, result: Explanation, store: CohortStore,
-    fold: int, version: str,
+    common: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Write the four images of one scan and direction, each with its sidecar."""
-    common = {"Direction": direction, "Fold": fold, "GeneratedBy": [{"Name": "counterwarp", "Version": version}]}
+    """Write the images of one scan and direction, each with its sidecar."""
     sidecar = {suffix: {**meaning, **common} for suffix, meaning in MEANINGS.items()}
     jacobian = np.where(store.brain_mask, result.log_jacobian.cpu().numpy(), 0).astype(np.float32)
     simulated = result.simulated.float().cpu().numpy()
-    displacement, velocity = (u.movedim(0, -1).cpu().numpy() for u in (result.displacement, result.velocity))
-    grid, half = store.grid, store.grid.coarser(2)
+    displacement, grid = result.displacement.movedim(0, -1).cpu().numpy(), store.grid
     write(images.save, output / layout.log_jacobian(scan_id, direction), jacobian, grid, sidecar["logjacobian"])
     write(images.save, output / layout.simulated_t1w(scan_id, direction), simulated, grid, sidecar["T1w"])
     write(images.save_displacement, output / layout.warp(scan_id, direction), displacement, grid, sidecar["warp"])
-    write(images.save_displacement, output / layout.velocity(scan_id, direction), velocity, half, sidecar["velocity"])
+
+
+def _save_velocity(
+    write: BackgroundWriter, path: Path, result: Explanation, store: CohortStore, common: dict[str, Any]
+) -> None:
+    velocity = result.field.movedim(0, -1).cpu().numpy()
+    write(images.save_displacement, path, velocity, store.grid.coarser(2), MEANINGS["velocity"] | common)
 
 
 def _row(

@@ -55,7 +55,7 @@ def train_simulator(
         run = Run(fabric, seed, output / "history.csv", checkpoint)
         simulator = fit_simulator(store, network, settings.margin * gap, fold, settings, run)
         built = {"dimensions": len(store.grid.spacing), "width": settings.width, "experts": settings.experts}
-        save_simulator(simulator, output, **built, coupled=settings.coupled)
+        save_simulator(simulator, output, **built, coupled=settings.coupled, field=settings.field)
         record["grid"] = {"shape": store.grid.shape, "affine": store.grid.affine.tolist()}
         trained_on = store.index.iloc[store.positions(fold, held_out=False)].reindex(columns=seen.COLUMNS)
         trained_on.to_csv(output / "scans.csv", index=False)

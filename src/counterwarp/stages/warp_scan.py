@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import read_itk_affine
 from counterwarp.core.provenance import stage_record
+from counterwarp.explain.fields import read_field
 from counterwarp.explain.native import displacement_on_native, map_on_native, resample_on_native
-from counterwarp.networks.warps import exponentiate, tissue_log_jacobian, upsample
+from counterwarp.networks.fields import inverse_warp, warp
+from counterwarp.networks.warps import tissue_log_jacobian
 
 
 def warp_scan(velocity: Path, dose: float, t1w: Path, affine: Path | None, output: Path) -> None:
@@ -20,7 +21,7 @@ def warp_scan(velocity: Path, dose: float, t1w: Path, affine: Path | None, outpu
 
     Parameters
     ----------
-    velocity : a file of map-jacobians
+    velocity : a file of map-jacobians; of a simulator of displacements, which has none, the warp
     dose : 0 leaves the scan as it is, 1 is the simulator's own warp
     t1w : the aligned T1w or, with ``affine``, the scan in its own space on any grid
     affine : the pipeline's ITK affine of the scan, MNI152 to T1w points
@@ -33,11 +34,9 @@ def warp_scan(velocity: Path, dose: float, t1w: Path, affine: Path | None, outpu
     scan_id, direction = _entities(velocity)
     inputs = {"velocity": velocity, "dose": dose, "t1w": t1w, "affine": affine}
     with stage_record(output / f"{scan_id}_desc-{direction}_dose.json", "warp_scan", **inputs):
-        coarse, half = images.load_displacement(velocity)
-        grid = half.finer(2)
-        fine = upsample(dose * torch.from_numpy(coarse).movedim(-1, 0)[None])
-        displacement = exponentiate(fine, grid.spacing)[0].movedim(0, -1).numpy()
-        log_jacobian = tissue_log_jacobian(fine, grid.spacing)[0].numpy()
+        field, kind, grid = read_field(velocity)
+        displacement = warp(field, kind, grid.spacing, dose)[0].movedim(0, -1).numpy()
+        log_jacobian = tissue_log_jacobian(inverse_warp(field, kind, grid.spacing, dose), grid.spacing)[0].numpy()
         image, own = images.load(t1w)
         names = layout.native_warp, layout.native_log_jacobian, layout.native_simulated_t1w
         if affine is not None:
@@ -60,10 +59,10 @@ def warp_scan(velocity: Path, dose: float, t1w: Path, affine: Path | None, outpu
 
 
 def _entities(velocity: Path) -> tuple[str, str]:
-    """Scan and direction of a velocity file."""
+    """Scan and direction of a velocity or warp file."""
     scan_id = velocity.name.partition("_space-")[0]
     for direction in layout.DIRECTIONS:
-        if velocity.name == layout.velocity(scan_id, direction):
+        if velocity.name in (layout.velocity(scan_id, direction), layout.warp(scan_id, direction)):
             return scan_id, direction
     raise InputError(
         f"{velocity}: expected a velocity named {layout.velocity('SCAN', 'inject')}, as map-jacobians does."

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import SimulatorSettings
+from counterwarp.networks.fields import field_spacing, training_warp
 from counterwarp.networks.parallel import batch_variance
-from counterwarp.networks.simulator import CONDITIONS, SeparateSimulators, Simulator, build_simulator
-from counterwarp.networks.warps import displacement_gradient, exponentiate, resample, upsample
+from counterwarp.networks.simulator import CONDITIONS, AnySimulator, build_simulator
+from counterwarp.networks.warps import displacement_gradient, resample
 from counterwarp.training.augmentation import Draws, augment
 from counterwarp.training.classifier import correctly_classified
 from counterwarp.training.critic import GroupMeanCritic
@@ -21,15 +22,11 @@ from counterwarp.training.loop import Batch, Run, Schedule, fit
 
 
 def simulate(
-    simulator: nn.Module, images: Tensor, conditions: Tensor, spacing: Sequence[float]
+    simulator: nn.Module, images: Tensor, conditions: Tensor, spacing: Sequence[float], kind: str
 ) -> tuple[Tensor, Tensor]:
-    """Warp images: (velocity (B, D, *shape/2) in mm, simulated images x o exp(velocity)).
-
-    The velocity is exponentiated on its own half-resolution grid, an eighth of the work in 3-D.
-    """
-    velocity = simulator(images, conditions)
-    displacement = upsample(exponentiate(velocity, [2 * s for s in spacing]))
-    return velocity, resample(images, displacement, spacing)
+    """Warp images: (the simulator's field, mm, of a kind of ``networks.fields``; simulated images)."""
+    field = simulator(images, conditions)
+    return field, resample(images, training_warp(field, kind, spacing), spacing)
 
 
 def simulator_losses(
@@ -45,23 +42,24 @@ def simulator_losses(
     """Losses of one batch of scans (B, 1, *shape), both directions at once.
 
     hinge: relu(b - c (f(x_c) - f(x))) / b with b = ``margin`` in logits (Liu et al. 2021, eq. 2);
-    smoothness: mean |grad v|^2, dimensionless; magnitude: mean |v|^2, mm^2, without which a classifier is
-    flipped by broad tiny warps that have nothing to do with the disease; cycle: squared difference between
-    x and the scan after inject and remove (or remove and inject), as a share of the variance of x; critic: of the scans
-    that are moved towards the other group, see ``training.critic``.
+    smoothness: mean |grad v|^2 of the simulator's field, dimensionless; magnitude: mean |v|^2, mm^2, without
+    which a classifier is flipped by broad tiny warps that have nothing to do with the disease; cycle: squared
+    difference between x and the scan after inject and remove (or remove and inject), as a share of the variance of x;
+    critic: of the scans that are moved towards the other group, see ``training.critic``.
     """
     batch = len(images)
     conditions = torch.tensor(list(CONDITIONS.values()), device=images.device).repeat_interleave(batch)
     images = images.repeat(len(CONDITIONS), *[1] * (images.ndim - 1))
-    velocity, simulated = simulate(simulator, images, conditions, spacing)
+    field, simulated = simulate(simulator, images, conditions, spacing, settings.field)
     with torch.no_grad():
         logits = classifier(images)
     moved = conditions * (classifier(simulated) - logits)
-    _, returned = simulate(simulator, simulated, -conditions, spacing)
+    _, returned = simulate(simulator, simulated, -conditions, spacing, settings.field)
+    voxel = field_spacing(settings.field, spacing)
     losses = {
         "hinge": F.relu(margin - moved).mean() / margin,
-        "smoothness": displacement_gradient(velocity, [2 * s for s in spacing]).square().sum((1, 2)).mean(),
-        "magnitude": velocity.square().sum(1).mean(),
+        "smoothness": displacement_gradient(field, voxel).square().sum((1, 2)).mean(),
+        "magnitude": field.square().sum(1).mean(),
         "cycle": F.mse_loss(returned, images) / batch_variance(images),
     }
     losses["total"] = (
@@ -82,7 +80,7 @@ def simulator_losses(
 class Training(nn.Module):
     """A simulator and, while it is trained, its critic, of which a checkpoint remembers the average."""
 
-    def __init__(self, simulator: Simulator | SeparateSimulators, critic: GroupMeanCritic | None):
+    def __init__(self, simulator: AnySimulator, critic: GroupMeanCritic | None):
         super().__init__()
         self.simulator, self.critic = simulator, critic
 
@@ -92,7 +90,7 @@ class Training(nn.Module):
 
 def fit_simulator(
     store: CohortStore, classifier: nn.Module, margin: float, fold: int, settings: SimulatorSettings, run: Run
-) -> Simulator | SeparateSimulators:
+) -> AnySimulator:
     """Train on the scans outside a fold against a frozen classifier; ``margin`` is in logits.
 
     Raises
@@ -106,7 +104,7 @@ def fit_simulator(
     loader, epoch = training_batches(store, positions, settings, run.seed, run.fabric)
     spacing = store.grid.spacing
     classifier.to(run.fabric.device)
-    simulator = build_simulator(len(spacing), settings.width, settings.experts, settings.coupled)
+    simulator = build_simulator(len(spacing), settings.width, settings.experts, settings.coupled, settings.field)
     critic = GroupMeanCritic(group_means(store, positions)).to(run.fabric.device) if settings.critic else None
 
     def step(network: nn.Module, batch: Batch, draws: Draws) -> dict[str, Tensor]:
