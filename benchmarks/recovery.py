@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,14 @@ from sklearn.metrics import roc_auc_score
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import ClassifierSettings, SaliencySettings, SimulatorSettings
 from counterwarp.explain import saliency
-from counterwarp.explain.evaluation import planted_agreement
-from counterwarp.explain.jacobians import Explanation, explain, returning
+from counterwarp.explain.evaluation import planted_agreement, signed_ncc
+from counterwarp.explain.jacobians import Explanation, Return, explain, returning
 from counterwarp.networks.classifier import load_classifier
 from counterwarp.networks.simulator import CONDITIONS, load_simulator
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 
-OURS = "counterwarp"
+OURS, TRUTH = "counterwarp", "truth"
 SMOOTHED = 1.5  # voxels: standard deviation of the smoothing of saliency maps
 MEASURES = ["signed_ncc", "absolute_ncc", "masked_ncc", "magnitude_share"]
 
@@ -38,6 +38,43 @@ def train(
     return output
 
 
+@dataclass(frozen=True)
+class Held:
+    """A held-out scan, explained by networks that have not seen it.
+
+    ``sign`` turns its maps, and those of the cohort's truth, into how cases differ from controls.
+    """
+
+    position: int
+    is_case: int
+    sign: int
+    image: torch.Tensor
+    result: Explanation
+    back: Return
+
+
+def held_out(cohort: Path, networks: Path, fold: int) -> Iterator[Held]:
+    """Every scan of a fold: a control under inject, a case under remove."""
+    store = CohortStore(cohort)
+    classifier, simulator = load_classifier(networks / "classifier"), load_simulator(networks / "simulator")
+    margin = json.loads((networks / "simulator/simulator.json").read_text(encoding="utf-8"))["margin"]
+    brain, spacing, kind = torch.from_numpy(store.brain_mask), store.grid.spacing, simulator.field
+    for position in store.positions(fold, held_out=True):
+        case = int(store.index["is_case"][position])
+        direction, sign = ("remove", -1) if case else ("inject", 1)
+        image = torch.from_numpy(store.images[position].astype(np.float32))[None, None]
+        with torch.no_grad():
+            field = simulator(image, torch.tensor([CONDITIONS[direction]]))[0]
+        result = explain(classifier, image, field, direction, spacing, brain, margin, 1, kind)
+        back = returning(classifier, simulator, image, result, direction, spacing, brain, kind)
+        yield Held(position, case, sign, image, result, back)
+
+
+def group_map(cohort: Path, networks: Path, fold: int) -> np.ndarray:
+    """Mean log volume change from control to case over the held-out scans; folded voxels are left out."""
+    return np.nanmean([h.sign * h.result.log_jacobian.numpy() for h in held_out(cohort, networks, fold)], axis=0)
+
+
 def measure(
     cohort: Path, networks: Path, fold: int, difference: bool = False, methods: Iterable[str] = saliency.METHODS
 ) -> dict[str, Any]:  # fmt: skip
@@ -45,54 +82,62 @@ def measure(
 
     ``difference``: the truth is a difference of intensity, to be compared with simulated minus original.
     """
-    store = CohortStore(cohort)
-    classifier, simulator = load_classifier(networks / "classifier"), load_simulator(networks / "simulator")
-    margin = json.loads((networks / "simulator/simulator.json").read_text(encoding="utf-8"))["margin"]
+    store, classifier = CohortStore(cohort), load_classifier(networks / "classifier")
     truths = np.load(cohort / "truth.npy", mmap_mode="r")
-    mask, spacing = store.brain_mask, store.grid.spacing
-    settings = replace(SaliencySettings(), window=3 * spacing[0], stride=spacing[0] * (1 if len(spacing) == 2 else 2))
+    masks = {"": store.brain_mask}
+    if store.brain_mask.ndim == 2 and not store.brain_mask.all():
+        masks["whole "] = np.ones_like(store.brain_mask)
     rows: list[dict[str, float]] = []
-    sums: dict[str, Any] = defaultdict(float)
-    logits = {"is_case": [], "logit": []}
-    for position in store.positions(fold, held_out=True):
-        case = int(store.index["is_case"][position])
-        direction, sign = ("remove", -1) if case else ("inject", 1)
-        image = torch.from_numpy(store.images[position].astype(np.float32))[None, None]
-        with torch.no_grad():
-            field = simulator(image, torch.tensor([CONDITIONS[direction]]))[0]
-        brain = torch.from_numpy(mask)
-        result = explain(classifier, image, field, direction, spacing, brain, margin, 1, simulator.field)
-        back = returning(classifier, simulator, image, result, direction, spacing, brain, simulator.field)
-        truth = sign * truths[position]
-        maps = {OURS: sign * _ours(result, image, difference)}
-        for name in methods:
-            found = saliency.attribute(name, classifier, image, settings, spacing)[0, 0].numpy()
-            maps[name] = found
-            maps[f"{name}, smoothed"] = gaussian_filter(found, SMOOTHED)
+    maps: dict[str, list[np.ndarray]] = defaultdict(list)
+    for held in held_out(cohort, networks, fold):
+        result, back, truth = held.result, held.back, held.sign * truths[held.position]
+        found = {OURS: held.sign * _ours(result, held.image, difference)}
+        found |= _saliency(methods, classifier, held.image, store.grid.spacing)
         row = {"margin_reached": float(result.margin_reached), "folding_fraction": result.folding_fraction,
                "logit_return": (result.logit_simulated - back.logit) / (result.logit_simulated - result.logit),
-               "cycle_error": back.image_error, "cycle_mm": back.field_error}  # fmt: skip
-        for name, values in maps.items():
-            row |= {f"{name}: {key}": value for key, value in planted_agreement(values, truth, mask).items()}
-            sums[name] = sums[name] + values
-        sums["truth"] = sums["truth"] + truth
+               "cycle_error": back.image_error, "cycle_mm": back.field_error,
+               "is_case": held.is_case, "logit": result.logit}  # fmt: skip
+        for name, values in found.items():
+            row |= {f"{name}: {key}": value for key, value in _agreement(values, truth, masks).items()}
+            maps[name].append(values)
+        maps[TRUTH].append(truth)
         rows.append(row)
-        logits["is_case"].append(case)
-        logits["logit"].append(result.logit)
     people = {key: float(np.nanmedian([row[key] for row in rows])) for key in rows[0]}
+    means = {name: np.nanmean(values, axis=0) for name, values in maps.items()}
     return {
-        "auc": float(roc_auc_score(logits["is_case"], logits["logit"])),
+        "auc": float(roc_auc_score([row["is_case"] for row in rows], [row["logit"] for row in rows])),
         **{key: float(np.mean([row[key] for row in rows])) for key in ("margin_reached", "folding_fraction")},
         **{key: people[key] for key in ("logit_return", "cycle_error", "cycle_mm")},
         "methods": {
-            name: {
-                **{f"participant {key}": people[f"{name}: {key}"] for key in MEASURES},
-                **{f"group {key}": v for key, v in planted_agreement(values, sums["truth"], mask).items()},
-            }
-            for name, values in sums.items()
-            if name != "truth"
+            name: {f"participant {key}": people[f"{name}: {key}"] for key in _measures(masks)}
+            | {f"group {key}": value for key, value in _agreement(values, means[TRUTH], masks).items()}
+            for name, values in means.items()
+            if name != TRUTH
         },
     }
+
+
+def _measures(masks: Iterable[str]) -> list[str]:
+    """Names of the measures, over the cohort's mask and over the whole image."""
+    return [prefix + key for prefix in masks for key in MEASURES if not prefix or key == "signed_ncc"]
+
+
+def _agreement(values: np.ndarray, truth: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, float]:
+    found = planted_agreement(values, truth, masks[""])
+    return found | {f"{prefix}signed_ncc": signed_ncc(values, truth, masks[prefix]) for prefix in masks if prefix}
+
+
+def _saliency(
+    methods: Iterable[str], classifier: torch.nn.Module, image: torch.Tensor, spacing: tuple[float, ...]
+) -> dict[str, np.ndarray]:
+    """Maps of one scan by name, as they are and smoothed."""
+    stride = spacing[0] * (1 if len(spacing) == 2 else 2)
+    settings = replace(SaliencySettings(), window=3 * spacing[0], stride=stride)
+    found = {}
+    for name in methods:
+        found[name] = saliency.attribute(name, classifier, image, settings, spacing)[0, 0].numpy()
+        found[f"{name}, smoothed"] = gaussian_filter(found[name], SMOOTHED)
+    return found
 
 
 def _ours(result: Explanation, image: torch.Tensor, difference: bool) -> np.ndarray:

@@ -28,7 +28,7 @@ from counterwarp.cohort import synthetic
 from counterwarp.cohort.planted import plant_effect
 from counterwarp.core import templates
 from counterwarp.core.settings import ClassifierSettings, SimulationSettings, SimulatorSettings
-from recovery import MEASURES, OURS, measure, train
+from recovery import OURS, measure, train
 
 PIXELS = ClassifierSettings(epochs=30, batch_size=16, shift=0.5, warp=0.5, noise=0.05, mirror=0.0, width=8)
 STILL = SimulatorSettings(batch_size=16, shift=0.0, warp=0.0)
@@ -90,10 +90,11 @@ def markdown(results: dict[str, dict[str, Any]], seeds: int) -> str:
     """The results as tables."""
     lines = []
     for name, result in results.items():
-        columns = [f"{of} {key}" for of in ("participant", "group") for key in MEASURES]
+        columns = list(result["methods"][OURS])
         lines += [
             f"## {name}, medians of {seeds} seeds", "",
-            f"| method | {' | '.join(column.replace('_', ' ') for column in columns)} |", "|---" * 9 + "|",
+            f"| method | {' | '.join(column.replace('_', ' ') for column in columns)} |",
+            "|---" * (1 + len(columns)) + "|",
         ]  # fmt: skip
         for method, values in sorted(result["methods"].items(), key=lambda item: -item[1]["group signed_ncc"]):
             title = f"**{method}**" if method == OURS else method

@@ -21,7 +21,7 @@ from counterwarp.cli import options
 @click.option("--affine", type=options.existing_file, help="*_xfm.mat of the scan: warp it in its own space.")
 @options.output_folder
 def warp_scan(velocity: Path, dose: float, t1w: Path, affine: Path | None, output: Path) -> None:
-    """Make the warp exp(dose v) of a scan (dose u of a simulator of displacements): displacement field (ITK), log-Jacobian, simulated T1w.
+    """Make the warp of a scan at a dose: displacement field (ITK), log-Jacobian, simulated T1w.
 
     On the network grid in MNI152 space or, with the scan's affine, on the scan's own grid, however it lies.
     """

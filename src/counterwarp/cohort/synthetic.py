@@ -70,11 +70,13 @@ def write_cohort(
 
 
 def four_gaussians(
-    folder: Path, scans: int, seed: int, side: int = 32, dimensions: int = 2, effect: float = 1.0
-) -> Path:
+    folder: Path, scans: int, seed: int, side: int = 32, dimensions: int = 2, effect: float = 1.0,
+    larger: tuple[int, int] = (0, 3),
+) -> Path:  # fmt: skip
     """Four Gaussians, one per quadrant, of which the two on a diagonal are larger in cases (after Liu et al. 2021).
 
-    All four vary in size and shape in everybody. One pixel is 1 mm; the truth is a log-Jacobian.
+    All four vary in size and shape in everybody. One pixel is 1 mm; the truth is a log-Jacobian. ``larger``: which two,
+    of the four in the order of their coordinates.
     """
     random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     grid = Grid((side,) * dimensions, np.eye(4))
@@ -89,7 +91,7 @@ def four_gaussians(
     width = GAUSSIAN_WIDTH * side
     growth = [-screened_gradient(GAUSSIAN_GROWTH * np.exp(-d / (4 * width**2)), 1.0, 2 * width) for d in distances]
     sizes = [torch.from_numpy(field.astype(np.float32))[None] for field in growth]
-    planted = PlantedEffect(effect * (sizes[0] + sizes[3]), grid, {})
+    planted = PlantedEffect(effect * (sizes[larger[0]] + sizes[larger[1]]), grid, {})
     base = torch.from_numpy(sum(np.exp(-d / (2 * width**2)) for d in distances).astype(np.float32))[None, None]
     disease, scans_, truths = Disease.draw(scans, random), [], []
     for case, dose in zip(disease.is_case, disease.dose, strict=True):
