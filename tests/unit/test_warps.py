@@ -95,7 +95,7 @@ def test_folding_has_a_negative_determinant():
 
 
 def test_exponential_on_the_half_resolution_grid_agrees_with_full_resolution():
-    """Training exponentiates before upsampling, export after: the same warp up to interpolation."""
+    """A velocity is exponentiated before it is upsampled: the warp is the same up to interpolation."""
     shape, spacing = (12, 14, 10), (8.0, 8.0, 8.0)
     velocity = 6.0 * torch.exp(-coordinates(shape, spacing).square().sum(1, keepdim=True) / 2 / 20**2).expand(
         1, 3, *shape

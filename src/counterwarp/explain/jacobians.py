@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
-from counterwarp.networks.fields import VELOCITY, further, inverse_warp, warp
+from counterwarp.networks.fields import VELOCITY, inverse_warp, warp, warps_over_dose
 from counterwarp.networks.simulator import CONDITIONS
 from counterwarp.networks.warps import compose, jacobian_determinant, resample, tissue_log_jacobian
 
@@ -164,13 +165,9 @@ def dose_path(
     kind: str = VELOCITY,
 ) -> Tensor:  # fmt: skip
     """Logits of the scan at doses 0, 1/doses, ... 1, (doses + 1,); ``simulated`` is the scan at dose 1."""
-    warped = [image]
-    if doses > 1:
-        displacement = step = warp(field, kind, spacing, 1 / doses)
-        for _ in range(doses - 1):
-            warped.append(resample(image, displacement, spacing))
-            displacement = further(displacement, step, kind, spacing)
-    path = torch.cat([*warped, simulated]).split(AT_ONCE)
+    between = islice(warps_over_dose(field, kind, spacing, doses), doses - 1)
+    warped = [resample(image, displacement, spacing) for displacement in between]
+    path = torch.cat([image, *warped, simulated]).split(AT_ONCE)
     return torch.cat([classifier(images).float() for images in path]).cpu()
 
 

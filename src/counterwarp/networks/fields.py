@@ -8,7 +8,7 @@ warps at several doses are no flow, and the inverse is found by iteration: where
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -23,8 +23,13 @@ def field_spacing(kind: str, spacing: Sequence[float]) -> list[float]:
 
 
 def warp(field: Tensor, kind: str, spacing: Sequence[float], dose: float = 1.0) -> Tensor:
-    """Displacement on the network grid, (B, D, *shape), mm, at a dose; ``spacing`` is the network grid's, mm."""
-    return exponentiate(dose * upsample(field), spacing) if kind == VELOCITY else dose * field
+    """Displacement on the network grid, (B, D, *shape), mm, at a dose; ``spacing`` is the network grid's, mm.
+
+    A velocity is exponentiated on its own grid, an eighth of the work in 3-D.
+    """
+    if kind == VELOCITY:
+        return upsample(exponentiate(dose * field, field_spacing(kind, spacing)))
+    return dose * field
 
 
 def inverse_warp(field: Tensor, kind: str, spacing: Sequence[float], dose: float = 1.0) -> Tensor:
@@ -32,11 +37,14 @@ def inverse_warp(field: Tensor, kind: str, spacing: Sequence[float], dose: float
     return warp(field, kind, spacing, -dose) if kind == VELOCITY else invert(dose * field, spacing)
 
 
-def training_warp(field: Tensor, kind: str, spacing: Sequence[float]) -> Tensor:
-    """``warp`` at dose 1; a velocity is exponentiated on its own grid, an eighth of the work in 3-D."""
-    return upsample(exponentiate(field, field_spacing(kind, spacing))) if kind == VELOCITY else field
+def warps_over_dose(field: Tensor, kind: str, spacing: Sequence[float], doses: int) -> Iterator[Tensor]:
+    """``warp`` at doses 1/doses, 2/doses, ... 1.
 
-
-def further(warp_so_far: Tensor, step: Tensor, kind: str, spacing: Sequence[float]) -> Tensor:
-    """The warp whose dose is higher by that of ``step``: exp(s v) o exp(t v) = exp((s + t) v); displacements add."""
-    return compose(step, warp_so_far, spacing) if kind == VELOCITY else warp_so_far + step
+    exp(s v) o exp(t v) = exp((s + t) v): every warp of a velocity is one composition away from the one before.
+    """
+    own = field_spacing(kind, spacing)
+    step = warp_so_far = exponentiate(field / doses, own) if kind == VELOCITY else field / doses
+    for number in range(doses):
+        if number:
+            warp_so_far = compose(step, warp_so_far, own) if kind == VELOCITY else warp_so_far + step
+        yield upsample(warp_so_far) if kind == VELOCITY else warp_so_far

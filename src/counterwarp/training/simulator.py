@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import SimulatorSettings
-from counterwarp.networks.fields import field_spacing, training_warp
+from counterwarp.networks.fields import field_spacing, warp
 from counterwarp.networks.parallel import batch_variance
 from counterwarp.networks.simulator import CONDITIONS, AnySimulator, build_simulator
 from counterwarp.networks.warps import displacement_gradient, resample
@@ -26,7 +26,7 @@ def simulate(
 ) -> tuple[Tensor, Tensor]:
     """Warp images: (the simulator's field, mm, of a kind of ``networks.fields``; simulated images)."""
     field = simulator(images, conditions)
-    return field, resample(images, training_warp(field, kind, spacing), spacing)
+    return field, resample(images, warp(field, kind, spacing), spacing)
 
 
 def simulator_losses(
