@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from placement import assert_only_networks_on_gpus, placements
 
 from counterwarp.stages.compare_results import compare_results
 
@@ -15,7 +16,11 @@ def records(results, names):
     return [json.loads((results / name).read_text(encoding="utf-8")) for name in names]
 
 
-def test_bare_tasks_know_their_gpu_and_their_code(bare):
+def test_bare_tasks_know_their_gpu_and_their_code(bare, log):
+    found = placements(bare)
+    assert_only_networks_on_gpus(found)
+    for process, partition, node in sorted({(process, partition, node) for process, partition, node, _ in found}):
+        log(f"{process}: {sum(name == process for name, *_ in found)} jobs on {node}, partition {partition}")
     trained, preprocessed = records(bare / "out", TRAINED), records(bare / "out", PREPROCESSED)
     assert {record["gpus"] for record in trained} <= {"0", "1"}
     assert {record["gpus"] for record in preprocessed} == {None}
