@@ -19,7 +19,7 @@ test: setup     ## unit, pipeline and small science tests
 
 test-hpc: setup ## the pipeline on a private Slurm with fake GPUs: bare, with podman, with Charliecloud (Debian, root)
 	@tests/hpc/install.sh
-	@pytest -m hpc tests/hpc
+	@pytest -m hpc
 
 science: setup  ## how well planted changes are found, beside saliency: science/science.md (hours; SHORT=1: minutes)
 	@python benchmarks/science.py all $(if $(SHORT),--short --seeds 1)

@@ -33,9 +33,8 @@ def test_a_user_without_name_home_and_network_works_in_it(image, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     folder.chmod(0o777)
-    output(
-        "podman", "run", "--rm", "--network=none", f"--user={STRANGER}:{STRANGER}", "--read-only",
-        "-v", f"{folder}:/out", image, "counterwarp", "prepare-templates", "--resolution", "8", "--output", "/out/templates",
-    )  # fmt: skip
+    engine = ("podman", "run", "--rm", "--network=none", f"--user={STRANGER}:{STRANGER}", "--read-only")
+    command = ("counterwarp", "prepare-templates", "--resolution", "8", "--output", "/out/templates")
+    output(*engine, "-v", f"{folder}:/out", image, *command)
     made = list((folder / "templates").iterdir())
     assert made and {path.stat().st_uid for path in made} == {STRANGER}

@@ -7,10 +7,11 @@ engines that cannot be installed everywhere are tested too. Real containers: ``t
 import json
 import os
 import re
+import subprocess
 
 import pytest
 
-from launcher import run
+from launcher import ROOT, run
 
 GPU = "TRAIN_CLASSIFIER"
 # the command follows the image; every other call (docker rm, docker inspect) succeeds
@@ -69,3 +70,21 @@ def test_training_gets_the_gpu_and_the_checkpoints_in_the_container(calls, tmp_p
             assert (f" {gpu} " in command) == (process == GPU), command
             assert "CUDA_VISIBLE_DEVICES" in command
             assert (f"{mount} {tmp_path}/kept:{tmp_path}/kept" in command) == (process == GPU), command
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("work", ["test", pytest.param("demo", marks=pytest.mark.hpc)])
+@pytest.mark.parametrize("order", [pytest.param((2, 0, 3, 1)), pytest.param((3, 2, 1, 0), marks=pytest.mark.hpc)])
+def test_profiles_mean_the_same_in_any_order(work, order):
+    profiles = [work, "slurm", "gpu", "apptainer"]
+    first = configuration(profiles)
+    assert configuration(profiles[number] for number in order) == first
+    for line in ("process.executor = 'slurm'", "apptainer.enabled = true", "params.device = 'cuda'"):
+        assert line in first
+
+
+def configuration(profiles):
+    """What Nextflow makes of nextflow.config, a line per setting."""
+    command = ["nextflow", "config", "-flat", "-sort", "-profile", ",".join(profiles), ROOT]
+    environment = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
