@@ -16,12 +16,11 @@ def output(*command):
     return subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8", check=True).stdout.strip()
 
 
-def test_labels_name_version_revision_and_base(image):
+def test_labels_name_version_and_revision(image):
     labels = json.loads(output("podman", "image", "inspect", "--format", "{{json .Labels}}", image))
     prefix = "org.opencontainers.image."
     assert labels[prefix + "version"] == __version__
     assert labels[prefix + "revision"] == output("git", "-C", ROOT, "rev-parse", "HEAD")
-    assert labels[prefix + "base.name"]
 
 
 def test_no_compilers_installers_or_caches_are_in_it(image):
