@@ -5,6 +5,7 @@ export PATH := $(CURDIR)/$(VENV):$(PATH)
 VERSION = $(shell sed -nE 's/__version__ = "(.*)"/\1/p' src/counterwarp/__init__.py)
 ENGINE ?= podman
 DEVICE ?= cuda
+LABEL := org.opencontainers.image
 
 .PHONY: setup demo test test-hpc science lint lock container clean
 
@@ -19,7 +20,7 @@ test: setup     ## unit, pipeline and small science tests
 
 test-hpc: setup ## the pipeline on a private Slurm with fake GPUs: bare, with podman, with Charliecloud (Debian, root)
 	@tests/hpc/install.sh
-	@pytest -m hpc tests/hpc
+	@pytest -m hpc
 
 science: setup  ## how well planted changes are found, beside saliency: science/science.md (hours; SHORT=1: minutes)
 	@python benchmarks/science.py all $(if $(SHORT),--short --seeds 1)
@@ -32,7 +33,7 @@ lock:           ## refresh the hashed pins after a change of pyproject.toml (nee
 
 container:      ## the image counterwarp:VERSION; DEVICE=cpu: the smaller counterwarp:VERSION-cpu (podman, or ENGINE=docker)
 	@$(ENGINE) build --file containers/Containerfile --tag counterwarp:$(VERSION)$(if $(filter cpu,$(DEVICE)),-cpu) \
-	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg DEVICE=$(DEVICE) \
+	  --build-arg DEVICE=$(DEVICE) --label $(LABEL).version=$(VERSION) --label $(LABEL).revision=$$(git rev-parse HEAD) \
 	  $(if $(BASE_IMAGE),--pull=never --build-arg BASE_IMAGE=$(BASE_IMAGE)) .
 
 clean:          ## what demo and tests leave, not the environment

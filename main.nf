@@ -92,7 +92,7 @@ workflow {
     }
     checkParameters(params, schema)
     recordRun(params, workflow)
-    code = codeOfStages(workflow.containerEngine, params.container)
+    code = codeOfStages(workflow.containerEngine, workflow.container)
     last = ['preprocess', 'classifier', 'simulator', 'jacobians', 'report'].indexOf(params.until)
 
     own_classifier = trained(params.classifier)

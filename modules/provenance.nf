@@ -30,17 +30,31 @@ def imageDigest(engine, image) {
     return ''
 }
 
+// The clone's commit, with -dirty after it if files were changed; null outside of a clone. Nextflow knows it only of
+// pipelines that it fetched itself.
+def revisionOf(run) {
+    try {
+        def git = ['git', '-C', run.projectDir.toString(), 'describe', '--always', '--abbrev=40', '--dirty', '--exclude=*']
+        return run.commitId ?: git.execute().text.trim() ?: null
+    }
+    catch (IOException _missing) {
+        return null
+    }
+}
+
 // Before anything is made: parameters (for -params-file), versions and image.
 def recordRun(given, run) {
     def folder = file("${given.outdir}/pipeline_info")
+    def sheet = file(given.input)
     folder.mkdirs()
     folder.resolve('params.json').text = asJson(given)
     folder.resolve('run.json').text = asJson([
-        version: run.manifest.version, revision: run.commitId, nextflow: run.nextflow.version.toString(),
+        version: run.manifest.version, revision: revisionOf(run), nextflow: run.nextflow.version.toString(),
+        requirements: sha256(run.projectDir.resolve('requirements.lock')), input: sheet.isFile() ? sha256(sheet) : null,
         profile: run.profile, command: run.commandLine, session: run.sessionId.toString(),
         container_engine: run.containerEngine,
-        container: run.containerEngine ? given.container : null,
-        container_digest: run.containerEngine ? imageDigest(run.containerEngine, given.container) : null,
+        container: run.containerEngine ? run.container : null,
+        container_digest: run.containerEngine ? imageDigest(run.containerEngine, run.container) : null,
     ])
 }
 

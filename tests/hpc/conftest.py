@@ -17,6 +17,19 @@ from launcher import ROOT, run
 HERE = Path(__file__).parent
 PARTICIPANTS, HEAD_RESOLUTION = 8, 3.0  # mm
 GPU_SPECIFICATION = Path("/var/run/cdi/counterwarp-test.json")
+LOG = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def log(request):
+    """``log(line)``: a line of the report at the end."""
+    return request.config.stash.setdefault(LOG, []).append
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if lines := config.stash.get(LOG, []):
+        terminalreporter.section("what Slurm ran")
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.fixture(scope="session")

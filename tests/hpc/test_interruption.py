@@ -41,7 +41,7 @@ def attempts(results):
     return [[(row["exit"], row["hash"]) for row in rows if f"fold-{fold}" in row["name"]] for fold in (0, 1)]
 
 
-def test_stopped_trainings_continue_and_end_with_the_same_weights(cluster, submit, bare, heads, tmp_path):
+def test_stopped_trainings_continue_and_end_with_the_same_weights(cluster, submit, bare, heads, tmp_path, log):
     # the first reads torch from disk and is not counted
     _, start, measured = (train(bare, 0, steps, tmp_path / str(number)) for number, steps in enumerate((1, 1, 41)))
     steps = int(SECONDS / (measured - start) * 40)
@@ -55,9 +55,10 @@ def test_stopped_trainings_continue_and_end_with_the_same_weights(cluster, submi
     by_limit, by_cancel = attempts(bare / "out")
     assert [code for code, _ in by_limit] == ["140", "0"]
     assert [code for code, _ in by_cancel] == ["143", "0"]
-    for fold, ((_, _), (_, last)) in enumerate((by_limit, by_cancel)):
-        log = next(bare.glob(f"work/{last}*/.command.log")).read_text(encoding="utf-8")
-        assert "continuing from" in log
+    for fold, ((code, _), (_, last)) in enumerate((by_limit, by_cancel)):
+        messages = next(bare.glob(f"work/{last}*/.command.log")).read_text(encoding="utf-8")
+        (continued,) = [line for line in messages.splitlines() if "continuing from" in line]
+        log(f"TRAIN_SIMULATOR (fold-{fold}): exit {code}, then 0; {continued}")
         train(bare, fold, steps, tmp_path / f"fold-{fold}")
         name = "simulator.safetensors"
         resumed = bare / "out" / "models" / f"fold-{fold}" / "simulator" / name

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from placement import assert_only_networks_on_gpus, placements
 
 from counterwarp.stages.compare_results import compare_results
+from launcher import tasks
 
 pytestmark = pytest.mark.hpc
 TRAINED = ("models/fold-0/classifier/classifier.json", "models/fold-1/simulator/simulator.json")
@@ -15,7 +17,11 @@ def records(results, names):
     return [json.loads((results / name).read_text(encoding="utf-8")) for name in names]
 
 
-def test_bare_tasks_know_their_gpu_and_their_code(bare):
+def test_bare_tasks_know_their_gpu_and_their_code(bare, log):
+    found = placements(bare)
+    assert_only_networks_on_gpus(found)
+    for process, partition, node in sorted({(process, partition, node) for process, partition, node, _ in found}):
+        log(f"{process}: {sum(name == process for name, *_ in found)} jobs on {node}, partition {partition}")
     trained, preprocessed = records(bare / "out", TRAINED), records(bare / "out", PREPROCESSED)
     assert {record["gpus"] for record in trained} <= {"0", "1"}
     assert {record["gpus"] for record in preprocessed} == {None}
@@ -49,6 +55,15 @@ def test_container_runs_without_network_and_is_recorded(contained, engine):
     for record in records(results, TRAINED + PREPROCESSED):
         assert record["code"] == f"{info['container']} {info['container_digest']}"
     assert {record["gpus"] for record in records(results, TRAINED)} <= {"0", "1"}
+
+
+def test_a_second_run_in_the_same_image_repeats_nothing(contained, submit, heads, container):
+    results = contained("podman")
+    again = submit(
+        results.parent, "gpu,test,podman,slurm", "-resume", "--input", heads, "--container", container("podman")
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert {status for _, status in tasks(results)} == {"CACHED"}
 
 
 def test_two_runs_in_the_same_image_are_bitwise_equal(contained):

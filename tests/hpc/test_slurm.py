@@ -1,18 +1,7 @@
 """The pipeline through a real Slurm: what runs where, with what. Stub runs, for the wiring."""
 
 import pytest
-
-ON_GPU = {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR", "MAP_JACOBIANS", "MAP_SALIENCY"}
-
-
-def placements(where):
-    """(process, partition, node, CUDA_VISIBLE_DEVICES) of every task, as noted by the task itself."""
-    found = []
-    for note in where.glob("work/*/*/placement.txt"):
-        header = (note.parent / ".command.run").read_text(encoding="utf-8")
-        process = header.split("#SBATCH -J nf-")[1].split()[0].partition("_(")[0]
-        found.append((process, *note.read_text(encoding="utf-8").split()))
-    return found
+from placement import ON_GPU, assert_only_networks_on_gpus, placements
 
 
 @pytest.mark.parametrize(
@@ -26,11 +15,7 @@ def test_only_training_and_export_go_to_the_gpu_partition(cluster, submit, tiny_
     result = submit(tmp_path, profiles, "-stub-run", "--input", tiny_cohort)
     assert result.returncode == 0, result.stdout + result.stderr
     found = placements(tmp_path)
-    assert {process for process, *_ in found} > ON_GPU
-    for process, partition, node, gpu in found:
-        expected = ("gpu", "gpu1") if process in ON_GPU else ("short", "cpu1")
-        assert (partition, node) == expected, process
-        assert gpu in {"0", "1"} if process in ON_GPU else gpu == "none", process
+    assert_only_networks_on_gpus(found)
     ours = [job for job in cluster.jobs() if job["WorkDir"].startswith(str(tmp_path))]
     assert len(ours) == len(found)
     assert {job["JobState"] for job in ours} == {"COMPLETED"}

@@ -79,7 +79,6 @@ class Checkpoint:
             ) from error
         if key != self.key:
             raise InputError(f"{self.path}: this checkpoint was made by another task. Delete it to start again.")
-        log.info("continuing from %s", self.path)
         return state
 
     def save(self, state: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from counterwarp.training.checkpoint import Checkpoint
 from counterwarp.training.launch import first_process_only
 from counterwarp.training.progress import TrainingProgress
 
+log = logging.getLogger(__name__)
 SEED_STRIDE = 1_000_003  # more than a training has steps
 Network = TypeVar("Network", bound=nn.Module)
 Batch = tuple[Tensor, Tensor]
@@ -125,6 +127,7 @@ class _Training:
             self.rows, self.best = state["rows"], state["best"]
             for name, part in self._parts.items():
                 part.load_state_dict(state[name])
+            log.info("continuing from step %d of %d, %s", len(self.rows), schedule.steps, run.checkpoint.path)
         self.model.train()
 
     def state(self) -> dict[str, Any]:
