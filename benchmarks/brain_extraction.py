@@ -5,7 +5,8 @@
 
 The folder holds ``T1w/{scan}_T1w.nii.gz`` and ``labels/{scan}_dseg.nii.gz`` on the same grid; the true brain is where
 the label is above 0, closed by 3 voxels and filled (sulci and ventricles are brain). Heads are taken at even
-distances from the sorted list. Each stage runs as its own process, as in the pipeline.
+distances from the sorted list. Each stage runs as its own process, as in the pipeline. A run that was broken off
+continues: heads whose row is in the output folder are not measured again.
 """
 
 from __future__ import annotations
@@ -67,8 +68,17 @@ def measure_other(command: str, t1w: Path, truth: np.ndarray, output: Path) -> d
     return {"other_dice": overlap(read_mask(brain), truth), "other_cpu_s": cpu}
 
 
+def row(scan: str, data: Path, templates: Path, output: Path, other: str | None) -> dict[str, float | str]:
+    """One head's row of the table, kept as a file."""
+    path = output / f"{scan}_row.json"
+    if not path.exists():
+        measured = {"scan": scan, **measure(scan, data, templates, output, other)}
+        path.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def measure(scan: str, data: Path, templates: Path, output: Path, other: str | None) -> dict[str, float | str]:
-    """Extract and align one head; its row of the table."""
+    """Extract and align one head: overlap with the truth, costs, verdict and metrics."""
     common = ("--scan-id", scan, "--templates", str(templates))
     t1w = data / "T1w" / f"{scan}_T1w.nii.gz"
     extract_cpu, extract_gib = run("extract-brain", str(t1w), str(output), *common)
@@ -81,8 +91,8 @@ def measure(scan: str, data: Path, templates: Path, output: Path, other: str | N
     record = json.loads((output / f"{scan}_desc-qc.json").read_text(encoding="utf-8"))
     return {
         "dice": overlap(found, truth),
-        "too_much": (found & ~truth).sum() / truth.sum(),
-        "missed": (truth & ~found).sum() / truth.sum(),
+        "too_much": float((found & ~truth).sum() / truth.sum()),
+        "missed": float((truth & ~found).sum() / truth.sum()),
         "extract_cpu_s": extract_cpu,
         "align_cpu_s": align_cpu,
         "peak_gib": max(extract_gib, align_gib),
@@ -115,7 +125,9 @@ def print_summary(rows: list[dict], console: Console) -> None:
         console.print(f"{status}: {statistics.mean(row['status'] == status for row in rows):.1%}")
     missed = [row["scan"] for row in rows if row["dice"] < POOR and row["status"] == "PASS"]
     wronged = [row["scan"] for row in rows if row["dice"] >= GOOD and row["status"] == "FAIL"]
-    console.print(f"below {POOR} and PASS: {missed or 'none'}; at least {GOOD} and FAIL: {wronged or 'none'}")
+    doubted = statistics.mean(row["status"] == "REVIEW" for row in rows if row["dice"] >= GOOD)
+    console.print(f"below {POOR} and PASS: {missed or 'none'}")
+    console.print(f"at least {GOOD} and FAIL: {wronged or 'none'}; and REVIEW: {doubted:.1%}")
 
 
 @click.command()
@@ -132,8 +144,7 @@ def brain_extraction(data: Path, heads: int | None, jobs: int, other: str | None
     scans = sorted(path.name.removesuffix("_T1w.nii.gz") for path in (data / "T1w").glob("*_T1w.nii.gz"))
     chosen = [scans[i] for i in np.unique(np.linspace(0, len(scans) - 1, heads or len(scans)).round().astype(int))]
     with ThreadPoolExecutor(jobs) as pool:
-        measured = pool.map(lambda scan: measure(scan, data, templates, output, other), chosen)
-        rows = [{"scan": scan, **row} for scan, row in zip(chosen, measured, strict=True)]
+        rows = list(pool.map(lambda scan: row(scan, data, templates, output, other), chosen))
     print_summary(rows, Console())
     with (output / "brain_extraction.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0].keys())
