@@ -1,7 +1,10 @@
 """Brain extraction and alignment of a head whose anatomy is known; bad scans end in a message, not a crash."""
 
 import json
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import matplotlib.image
 import nibabel as nib
@@ -18,6 +21,7 @@ from counterwarp.core.settings import AlignmentSettings, ExtractionSettings
 from counterwarp.stages.align_affine import align_affine
 from counterwarp.stages.extract_brain import extract_brain
 
+COMMAND = Path(sys.executable).with_name("counterwarp")
 AFFINE_ERROR = 2.0  # mm, root mean square over the brain
 
 
@@ -158,6 +162,33 @@ def test_truncated_scan_is_set_aside_not_fatal(templates, head, tmp_path):
     assert record["status"] == "FAIL"
     assert "broken.nii.gz: cannot be read" in record["reasons"][0]
     assert not list((tmp_path / "out").glob("*.nii.gz"))
+
+
+def few_voxels(value):
+    """A picture of a head's extent in which 64 voxels have a value and all others are 1."""
+    data = np.ones((60, 70, 60), np.float32)
+    data[28:32, 33:37, 28:32] = value
+    return nib.Nifti1Image(data, np.diag([3.0, 3, 3, 1]))
+
+
+def test_picture_without_a_head_is_an_error_of_the_command(templates, tmp_path):
+    """Alone the command fails with the reason; --on-bad-scan skip only writes it down."""
+    nib.save(few_voxels(9), tmp_path / "dot.nii.gz")
+    command = [
+        str(COMMAND),
+        "extract-brain",
+        str(tmp_path / "dot.nii.gz"),
+        str(tmp_path),
+        "--templates",
+        str(templates),
+    ]
+    told = "dot: found no head: hardly any voxel is brighter than the rest. Look at the scan, or drop it."
+    stopped = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert (stopped.returncode, stopped.stderr) == (1, f"counterwarp: {told}\n")
+    skipped = subprocess.run([*command, "--on-bad-scan", "skip"], capture_output=True, encoding="utf-8")
+    assert (skipped.returncode, skipped.stdout) == (0, told.replace(":", ": FAIL", 1) + "\n")
+    record = json.loads((tmp_path / layout.extraction_record("dot")).read_text(encoding="utf-8"))
+    assert f"dot: {record['reasons'][0]}" == told
 
 
 def test_atlas_has_the_planted_regions():
