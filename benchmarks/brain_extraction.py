@@ -177,7 +177,7 @@ def brain_extraction(
     rows = rows_of_run(results, data, chosen) if results else measure_all(chosen, data, jobs, other, output)
     print_summary(rows, Console())
     with (output / "brain_extraction.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
+        writer = csv.DictWriter(file, dict.fromkeys(column for row in rows for column in row))
         writer.writeheader()
         writer.writerows(rows)
 
