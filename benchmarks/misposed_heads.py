@@ -1,6 +1,7 @@
 """One labelled head, turned, moved, resized, darkened and cut in known ways: are its brain and its affine found again?
 
     python benchmarks/misposed_heads.py T1W LABELS --output /tmp/misposed
+    ... --only degrees      only the turned heads
 
 The true brain is made as in ``brain_extraction.py`` and carried along. The affine of every variant must be the known
 change after the affine of the unchanged head: the root mean square distance over the brain is printed in mm.
@@ -27,6 +28,7 @@ from brain_extraction import overlap, read_mask, run, true_brain
 from counterwarp.core import layout
 from counterwarp.core.geometry import apply_affine, read_itk_affine
 
+ROTATION, SHIFT, SCALES = 30.0, 40.0, (0.85, 1.15)  # degrees, mm, times the length
 DARKEST = 0.6  # bias field: from 1 to this share of the intensity
 NOISE = 0.03  # of the brightest tissue
 
@@ -137,20 +139,30 @@ def reoriented(codes: str) -> Change:
     return apply
 
 
-def changes(orientations: int) -> dict[str, Change]:
-    """Name -> what is done to the head; some of the 48 orientations, at even distances."""
+def random_pose(seed: int) -> tuple[str, Change]:
+    """Everything of ``moved`` at once, evenly drawn from the ranges of the single changes; its numbers are its name."""
+    random = np.random.default_rng(seed)
+    rotation, shift = (random.uniform(-most, most, 3).round(1) for most in (ROTATION, SHIFT))
+    scale = round(random.uniform(*SCALES), 2)
+    name = f"{' '.join(f'{r:+.0f}' for r in rotation)} degrees, {' '.join(f'{s:+.0f}' for s in shift)} mm, x {scale}"
+    return name, moved(tuple(rotation), tuple(shift), scale)
+
+
+def changes(orientations: int, poses: int) -> dict[str, Change]:
+    """Name -> what is done to the head; some random poses; some of the 48 orientations, at even distances."""
     still, there = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     named: dict[str, Change] = {"unchanged": lambda head: head}
     for axis, name in enumerate(("pitch", "roll", "yaw")):
-        for degrees in (-30.0, 30.0):
+        for degrees in (-ROTATION, ROTATION):
             named[f"{name} {degrees:+.0f} degrees"] = moved(tuple(np.eye(3)[axis] * degrees), there, 1.0)
-    named["shift 40 mm each way"] = moved(still, (40.0, -40.0, 40.0), 1.0)
-    for scale in (0.85, 1.15):
+    named["shift 40 mm each way"] = moved(still, (SHIFT, -SHIFT, SHIFT), 1.0)
+    for scale in SCALES:
         named[f"scale {scale}"] = moved(still, there, scale)
     named |= {
         "bias 40 %": with_intensity(biased), "noise 3 %": with_intensity(noisy), "1 x 1 x 3 mm": thick_slices,
         "no neck": without_neck, "300 mm field of view": large_field_of_view,
     }  # fmt: skip
+    named |= dict(random_pose(seed) for seed in range(poses))
     signs = ["".join(pair) for pair in itertools.product("LR", "AP", "IS")]
     codes = ["".join(order) for letters in signs for order in itertools.permutations(letters)]
     for number in np.linspace(0, len(codes) - 1, orientations).round().astype(int):
@@ -175,9 +187,11 @@ def measure(name: str, head: Head, templates: Path, folder: Path) -> tuple[float
 @click.command()
 @click.argument("t1w", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("labels", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--poses", type=int, default=8, show_default=True, help="How many random poses.")
 @click.option("--orientations", type=int, default=6, show_default=True, help="How many of the 48 orientations.")
+@click.option("--only", default="", help="Only the changes whose name has this text in it.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def misposed_heads(t1w: Path, labels: Path, orientations: int, output: Path) -> None:
+def misposed_heads(t1w: Path, labels: Path, poses: int, orientations: int, only: str, output: Path) -> None:
     """Print Dice, affine error and verdict of every change, and write them to OUTPUT/misposed_heads.json."""
     templates = output / "templates"
     if not (templates / "templates.json").exists():
@@ -186,18 +200,29 @@ def misposed_heads(t1w: Path, labels: Path, orientations: int, output: Path) -> 
     brain = nib.Nifti1Image(true_brain(labels).astype(np.uint8), scan.affine)
     original = Head(nib.Nifti1Image(np.asarray(scan.dataobj, np.float32), scan.affine), brain, np.eye(4))
     template = nib.Nifti1Image.from_filename(str(templates / "MNI152_mask.nii.gz"))
+    reference = np.eye(4)
     points = apply_affine(template.affine, np.argwhere(np.asarray(template.dataobj) > 0)[::50])
-    table, rows, reference = Table("change", "Dice", "affine error, mm RMS", "verdict"), {}, np.eye(4)
-    for name, change in changes(orientations).items():
-        head = change(original)
-        dice, status, affine = measure(name, head, templates, output / "heads")
-        reference = affine if name == "unchanged" else reference
-        distance = apply_affine(head.change @ reference, points) - apply_affine(affine, points)
-        error = float(np.sqrt((distance**2).sum(1).mean()))
-        rows[name] = {"dice": float(dice), "affine_error_mm": error, "status": status}
-        table.add_row(name, f"{dice:.3f}", f"{error:.2f}", status)
-    Console().print(table)
-    (output / "misposed_heads.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    rows: dict[str, dict] = {}
+    for name, change in changes(orientations, poses).items():
+        if name == "unchanged" or only in name:
+            head = change(original)
+            dice, status, affine = measure(name, head, templates, output / "heads")
+            reference = affine if name == "unchanged" else reference
+            distance = apply_affine(head.change @ reference, points) - apply_affine(affine, points)
+            error = float(np.sqrt((distance**2).sum(1).mean()))
+            rows[name] = {"dice": float(dice), "affine_error_mm": error, "status": status}
+            (output / "misposed_heads.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print_summary(rows)
+
+
+def print_summary(rows: dict[str, dict]) -> None:
+    """Table of the changes, and the worst of it."""
+    table, console = Table("change", "Dice", "affine error, mm RMS", "verdict"), Console()
+    for name, row in rows.items():
+        table.add_row(name, f"{row['dice']:.3f}", f"{row['affine_error_mm']:.2f}", row["status"])
+    console.print(table)
+    worst = min(row["dice"] for row in rows.values()), max(row["affine_error_mm"] for row in rows.values())
+    console.print(f"{len(rows)} heads: Dice at least {worst[0]:.3f}, affine error at most {worst[1]:.2f} mm")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ process EXTRACT_BRAIN {
 
     script:
     """
-    counterwarp extract-brain '${t1w}' ${meta.id} --scan-id ${meta.id} ${mask ? "--mask '${mask}'" : ''} --skull-stripped ${skull_stripped} --templates ${templates} ${options}
+    counterwarp extract-brain '${t1w}' ${meta.id} --scan-id ${meta.id} ${mask ? "--mask '${mask}'" : ''} --skull-stripped ${skull_stripped} --templates ${templates} --on-bad-scan skip ${options}
     ln -s ${meta.id}/* .
     """
 

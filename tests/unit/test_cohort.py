@@ -18,6 +18,7 @@ from counterwarp.stages.pack_cohort import assign_folds, pack_cohort
 
 SHAPE, AFFINE = (10, 10, 10), np.diag([7.0, 7, 7, 1])  # the extent of a head in few voxels
 EVERYBODY = Selection([], [], [])
+YEARS = "To do: give years as a number, or leave it empty."
 
 
 @pytest.fixture
@@ -56,8 +57,12 @@ def test_good_sheet_is_normalised(sheet):
             "row 3: {here}/x.nii.gz: file not found. To do: Correct the path or drop the row.",
         ),
         (1, "t1w", "", "row 3: no t1w. To do: give the path of the scan, or drop the row."),
-        (2, "age", "old", "row 4: age 'old' is not a number. To do: give years as a number, or leave it empty."),
+        *(
+            (2, "age", age, f"row 4: age '{age}' is not a number of years. {YEARS}")
+            for age in ("old", "nan", "-5", "89+")
+        ),
         (3, "participant_id", "s_3", "row 5: 's_3' is not a BIDS label. To do: use letters and digits only."),
+        (3, "participant_id", "sub-", "row 5: no participant_id. To do: name the participant, or drop the row."),
         (4, "participant_id", "s0", "row 6: sub-s0 appears twice. To do: add a session_id, or drop one row."),
     ],
 )
@@ -68,6 +73,57 @@ def test_table_problem_stops_and_names_the_row(sheet, tmp_path, row, column, val
         check(rows)
     told = f"{tmp_path / 'cohort.csv'}: 1 problem(s)\n  {message.format(here=tmp_path)}"
     assert str(error.value) == told
+
+
+@pytest.mark.parametrize("age", ["", "n/a", "60", "7.5"])
+def test_ages_that_are_numbers_or_unknown(sheet, age):
+    rows, check = sheet
+    rows[0]["age"] = age
+    assert len(check(rows)) == len(rows)
+
+
+HEADER = "participant_id,t1w,group\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no column participant_id, t1w, group; found . Add it."),
+        (HEADER.encode(), "expected a row per scan or participant below the header, found none."),
+        (
+            HEADER.replace(",", ";").encode(),
+            "no column participant_id, t1w, group; found participant_id;t1w;group. Add it.",
+        ),
+        (b"participant_id,t1w,group,group\ns1,a,b,c\n", "column group is there twice. Keep one."),
+        (
+            f"{HEADER}\ns1,a.nii,left, right\n".encode(),
+            "row 3 has 4 cells, the header 3. Quote cells that hold a comma.",
+        ),
+        (
+            f"{HEADER}s1,\xe9.nii,case\n".encode("latin-1"),
+            "expected a table in UTF-8 text ('utf-8' codec can't decode byte 0xe9 in position 28: invalid continuation "
+            "byte). Save it as CSV (UTF-8).",
+        ),
+    ],
+)
+def test_what_is_no_samplesheet_is_refused(tmp_path, content, message):
+    (tmp_path / "cohort.csv").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        check_cohort(tmp_path / "cohort.csv", "group", "", "", EVERYBODY, "skip", 2, tmp_path / "out")
+    assert str(error.value) == f"{tmp_path / 'cohort.csv'}: {message}"
+
+
+def test_a_sheet_is_read_however_it_was_saved(sheet, tmp_path):
+    """Tabs, a byte order mark, spaces and empty rows: the same cohort; rows keep the numbers of the file."""
+    rows, check = sheet
+    expected = check(rows)
+    lines = [" \t ".join(row) for row in ([*rows[0]], *(row.values() for row in rows))]
+    (tmp_path / "cohort.tsv").write_text("\n\n".join(lines) + "\n", encoding="utf-8-sig")
+    check_cohort(tmp_path / "cohort.tsv", "group", "", "", EVERYBODY, "skip", 2, tmp_path / "tabs")
+    assert pd.read_csv(tmp_path / "tabs" / "cohort.csv").equals(expected)
+    (tmp_path / "cohort.tsv").write_text("\n\n".join(lines).replace("60", "?", 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"row 3: age '\?'"):
+        check_cohort(tmp_path / "cohort.tsv", "group", "", "", EVERYBODY, "skip", 2, tmp_path / "tabs")
 
 
 def test_all_problems_are_told_at_once(sheet):
@@ -117,6 +173,30 @@ def test_bids_folder_is_read_like_a_sheet(sheet, tmp_path):
     assert list(pd.read_csv(tmp_path / "out" / "cohort.csv")["is_case"]) == [1, 0, 1, 0]
     problems = pd.read_csv(tmp_path / "out" / "problems.csv")  # sub-5 is not in participants.tsv, sub-4 is not wanted
     assert list(problems["scan_id"]) == ["sub-5"] and list(problems["problem"]) == ["no group"]
+
+
+def test_sessions_and_runs_of_a_bids_folder_are_scans_of_their_own(tmp_path):
+    """Derivatives are not read; labels choose sessions; a problem of participants.tsv has its row."""
+    names = [f"sub-{p}_ses-{s}" for p in "abcd" for s in (1, 2)] + ["sub-a_ses-2_run-2"]
+    for number, name in enumerate([*names, "derivatives/sub-a_ses-1"]):
+        folder, name = (tmp_path / name).parent, name.split("/")[-1]
+        place = folder.joinpath(*name.split("_")[:2], "anat")
+        place.mkdir(parents=True, exist_ok=True)
+        data = np.random.default_rng(number).random(SHAPE).astype(np.float32)
+        nib.save(nib.Nifti1Image(data, AFFINE), place / f"{name}_T1w.nii.gz")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.9.0"}', encoding="utf-8")
+    people = "participant_id\tgroup\tage\n" + "".join(
+        f"sub-{p}\t{'case' if p < 'c' else 'control'}\tn/a\n" for p in "abcd"
+    )
+    (tmp_path / "participants.tsv").write_text(people, encoding="utf-8")
+    check_cohort(tmp_path, "group", "", "", EVERYBODY, "skip", 2, tmp_path / "all")
+    assert sorted(pd.read_csv(tmp_path / "all" / "cohort.csv")["scan_id"]) == sorted(names)
+    check_cohort(tmp_path, "group", "", "", Selection([], ["ses-2"], ["a_ses-2_run-2"]), "skip", 2, tmp_path / "some")
+    chosen = pd.read_csv(tmp_path / "some" / "cohort.csv")["scan_id"]
+    assert list(chosen) == [f"sub-{p}_ses-2" for p in "abcd"]
+    (tmp_path / "participants.tsv").write_text(people.replace("n/a", "unknown", 1), encoding="utf-8")
+    with pytest.raises(InputError, match=r"row 2: age 'unknown' is not a number of years"):
+        check_cohort(tmp_path, "group", "", "", EVERYBODY, "skip", 2, tmp_path / "all")
 
 
 def test_only_the_wanted_scans_are_taken(sheet):
@@ -233,6 +313,7 @@ def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
         ("scan_id,decision\nsub-9,FAIL\n", "sub-9: no such scan in the cohort"),
         ("scan_id,decision\nsub-1,maybe\n", "decision of sub-1 is 'maybe', expected PASS or FAIL"),
         ("scan_id,verdict\nsub-1,PASS\n", "no column decision"),
+        ("", "no column scan_id, decision"),
         ("scan_id,decision\nsub-1,PASS\nsub-1,FAIL\n", "sub-1 has two decisions"),
     ],
 )

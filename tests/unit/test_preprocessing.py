@@ -1,6 +1,8 @@
 """Brain extraction and alignment of a head whose anatomy is known; bad scans end in a message, not a crash."""
 
 import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,13 +11,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 
+from counterwarp.brain import alignment
 from counterwarp.brain.interfaces import AlignAffine, ExtractBrain
 from counterwarp.core import images, layout, templates
-from counterwarp.core.geometry import read_itk_affine
+from counterwarp.core.geometry import Grid, apply_affine, read_itk_affine
 from counterwarp.core.settings import AlignmentSettings, ExtractionSettings
 from counterwarp.stages.align_affine import align_affine
 from counterwarp.stages.extract_brain import extract_brain
+
+COMMAND = Path(sys.executable).with_name("counterwarp")
+AFFINE_ERROR = 2.0  # mm, root mean square over the brain
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +85,73 @@ def test_same_scan_gives_the_same_bits(aligned, head, templates, tmp_path):
     extract_brain("sub-01", head, None, False, templates, tmp_path, ExtractionSettings())
     native = tmp_path / layout.native_t1w("sub-01"), tmp_path / layout.native_mask("sub-01")
     align_affine("sub-01", *native, templates, tmp_path, AlignmentSettings())
-    for name in (layout.native_mask("sub-01"), layout.aligned_t1w("sub-01")):
-        assert np.array_equal(images.load(tmp_path / name)[0], images.load(aligned / name)[0])
+    for name in (layout.native_t1w, layout.native_mask, layout.aligned_t1w, layout.aligned_mask):
+        again, once = (images.load(folder / name("sub-01"))[0] for folder in (tmp_path, aligned))
+        assert np.array_equal(again, once)
+    affine = layout.affine("sub-01")
+    assert (tmp_path / affine).read_bytes() == (aligned / affine).read_bytes()
+
+
+def test_known_change_of_pose_and_size_is_recovered(aligned, templates):
+    """Moved by its header alone, the brain is aligned by the known change after the affine of the unmoved one."""
+    change = np.eye(4)
+    change[:3, :3] = 0.9 * Rotation.from_euler("xyz", (-25, 20, 30), degrees=True).as_matrix()
+    change[:3, 3] = 40, -40, 20
+    scan, mask = (nib.load(aligned / name("sub-01")) for name in (layout.native_t1w, layout.native_mask))
+    moved = [nib.Nifti1Image(np.asarray(image.dataobj), change @ image.affine) for image in (scan, mask)]
+    template, on_grid = (nib.load(templates / f"{name}.nii.gz") for name in ("MNI152_T1w", "grid_mask"))
+    found = alignment.align_affine(*moved, template, Grid(on_grid.shape, on_grid.affine)).affine
+    points = apply_affine(on_grid.affine, np.argwhere(np.asarray(on_grid.dataobj) > 0))
+    expected = apply_affine(change @ read_itk_affine(aligned / layout.affine("sub-01")), points)
+    assert np.sqrt(((apply_affine(found, points) - expected) ** 2).sum(1).mean()) < AFFINE_ERROR
+
+
+def given_mask(head, tmp_path, change, templates):
+    """The record of an extraction with a mask made from the scan's shape by ``change``."""
+    scan = nib.load(head)
+    mask = change(np.ones(scan.shape, np.uint8))
+    nib.save(nib.Nifti1Image(mask, scan.affine), tmp_path / "mask.nii.gz")
+    return extract_brain("sub-04", head, tmp_path / "mask.nii.gz", False, templates, tmp_path, ExtractionSettings())
+
+
+def box(mask):
+    mask[:5], mask[-5:] = 0, 0
+    return mask
+
+
+def test_given_mask_is_used_as_it_is(head, templates, tmp_path):
+    record = given_mask(head, tmp_path, box, templates)
+    given, used = (nib.load(tmp_path / name) for name in ("mask.nii.gz", layout.native_mask("sub-04")))
+    assert record["status"] == "PASS" and np.array_equal(given.dataobj, used.dataobj)
+    volume = np.asarray(given.dataobj).sum() * np.prod(given.header.get_zooms()) / 1000
+    assert record["metrics"] == {"brain_volume_ml": pytest.approx(volume)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda mask: box(mask) * 0.4,
+            "the mask is empty (no voxel above 0.5). Correct it, or drop it from the row.",
+        ),
+        (lambda mask: box(mask)[1:], "the mask is not on its scan's grid ({other} and {shape}). Resample it."),
+    ],
+)
+def test_given_mask_that_cannot_be_used(head, templates, tmp_path, change, message):
+    shape = nib.load(head).shape
+    record = given_mask(head, tmp_path, change, templates)
+    assert record["status"] == "FAIL"
+    assert record["reasons"] == [message.format(shape=shape, other=(shape[0] - 1, *shape[1:]))]
+
+
+def test_whole_head_called_stripped_is_refused(head, templates, tmp_path):
+    record = extract_brain("sub-05", head, None, True, templates, tmp_path, ExtractionSettings())
+    share = (np.asarray(nib.load(head).dataobj) > 0).mean()
+    assert record["status"] == "FAIL"
+    assert record["reasons"] == [
+        f"expected a skull-stripped scan with 0 outside the brain, but {share:.0%} of its voxels are above 0. "
+        "Give its mask, or run with --skull-stripped no."
+    ]
 
 
 def test_truncated_scan_is_set_aside_not_fatal(templates, head, tmp_path):
@@ -92,20 +164,49 @@ def test_truncated_scan_is_set_aside_not_fatal(templates, head, tmp_path):
     assert not list((tmp_path / "out").glob("*.nii.gz"))
 
 
+def few_voxels(value):
+    """A picture of a head's extent in which 64 voxels have a value and all others are 1."""
+    data = np.ones((60, 70, 60), np.float32)
+    data[28:32, 33:37, 28:32] = value
+    return nib.Nifti1Image(data, np.diag([3.0, 3, 3, 1]))
+
+
+def test_picture_without_a_head_is_an_error_of_the_command(templates, tmp_path):
+    """Alone the command fails with the reason; --on-bad-scan skip only writes it down."""
+    nib.save(few_voxels(9), tmp_path / "dot.nii.gz")
+    command = [
+        str(COMMAND),
+        "extract-brain",
+        str(tmp_path / "dot.nii.gz"),
+        str(tmp_path),
+        "--templates",
+        str(templates),
+    ]
+    told = "dot: found no head: hardly any voxel is brighter than the rest. Look at the scan, or drop it."
+    stopped = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert (stopped.returncode, stopped.stderr) == (1, f"counterwarp: {told}\n")
+    skipped = subprocess.run([*command, "--on-bad-scan", "skip"], capture_output=True, encoding="utf-8")
+    assert (skipped.returncode, skipped.stdout) == (0, told.replace(":", ": FAIL", 1) + "\n")
+    record = json.loads((tmp_path / layout.extraction_record("dot")).read_text(encoding="utf-8"))
+    assert f"dot: {record['reasons'][0]}" == told
+
+
 def test_atlas_has_the_planted_regions():
     _, table = templates.atlas()
     assert {"Left_Hippocampus", "Right_Lateral_Ventricle"} <= set(table["name"])
 
 
-def test_interfaces_give_what_the_stages_give(aligned, head, templates, tmp_path, monkeypatch):
+def test_interfaces_give_what_the_stages_give_and_leave_no_files(aligned, head, templates, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = set(Path(tempfile.gettempdir()).iterdir())
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temp"))  # for ANTs' C++, and below for Python
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
     extracted = ExtractBrain(t1w=str(head), templates=str(templates)).run().outputs
     result = AlignAffine(t1w=extracted.out_t1w, mask=extracted.out_mask, templates=str(templates)).run().outputs
     for found, name in ((extracted.out_mask, layout.native_mask), (result.out_t1w, layout.aligned_t1w)):
         assert np.array_equal(images.load(found)[0], images.load(aligned / name("sub-01"))[0])
     assert result.status == "PASS"
-    assert not {path for path in set(Path(tempfile.gettempdir()).iterdir()) - before if "ants" in path.name.lower()}
+    assert not list((tmp_path / "temp").iterdir())
 
 
 def no_brain(kind):

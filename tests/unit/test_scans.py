@@ -65,6 +65,18 @@ def test_bad_scan_is_refused_with_its_name_and_reason(message, tmp_path):
     assert str(error.value) == f"{path}: {message}"
 
 
+def test_singular_affine_is_refused(tmp_path):
+    """nibabel writes none: the header is changed in the file."""
+    path = tmp_path / "flat.nii"
+    nib.save(scan(), path)
+    header = scan().header
+    header["sform_code"], header["srow_z"] = 1, 0
+    path.write_bytes(header.binaryblock + path.read_bytes()[len(header.binaryblock) :])
+    with pytest.raises(ScanError) as error:
+        load_t1w(path)
+    assert str(error.value) == f"{path}: its affine is singular (voxels of 7 x 7 x 0 mm). Repair the header."
+
+
 CODES = ["".join(c) for letters in itertools.product("LR", "AP", "IS") for c in itertools.permutations(letters)]
 
 

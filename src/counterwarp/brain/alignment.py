@@ -67,6 +67,8 @@ def _z_scored(
     if not inside.any():
         raise RuntimeError("the aligned brain lies outside the network grid")
     values = resample_to_grid(native * mask, grid, affine)[inside] / share[inside]
+    if not values.std() > 0:
+        raise RuntimeError("every voxel of the aligned brain has the same value")
     t1w = np.zeros(grid.shape, np.float32)
     t1w[inside] = (values - values.mean()) / values.std()
     return t1w, inside

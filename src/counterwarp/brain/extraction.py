@@ -18,8 +18,11 @@ from counterwarp.core.settings import ExtractionSettings
 
 WORKING_RESOLUTION = 2.0  # mm
 CLIP = (1.0, 99.9)  # percentiles
+BRIGHTEST = 1000.0  # of the working image, whatever the scan's unit: N4 adds 1 to keep away from log 0
 MARGIN = 10.0  # mm of air kept around the head
 OUTLINE = 0.12  # level of the smoothed tissue mask, 1.6 mm outside of its border: partial volume is brain as well
+NO_HEAD = "found no head: hardly any voxel is brighter than the rest. Look at the scan, or drop it."
+NO_BRAIN = "found no brain where the head template's lies. Look at the scan; it may not be an upright head."
 BACKGROUND_SHARE = 0.1  # of a skull-stripped scan that must be 0
 
 
@@ -106,10 +109,18 @@ def _checked(mask: nib.Nifti1Image, scan: nib.Nifti1Image) -> nib.Nifti1Image:
 
 
 def working_image(scan: nib.Nifti1Image, neck: float) -> sitk.Image:
-    """The scan upright, isotropic at the working resolution, cropped to the head, clipped, darkest at 0."""
+    """The scan upright, isotropic at the working resolution, cropped to the head, clipped, from 0 to BRIGHTEST.
+
+    Raises
+    ------
+    InputError
+        If there is no head in it.
+    """
     work = crop_to_head(isotropic(to_itk(nib.as_closest_canonical(scan)), WORKING_RESOLUTION), neck)
-    low, high = np.percentile(sitk.GetArrayViewFromImage(work), CLIP)
-    return sitk.Clamp(work, sitk.sitkFloat32, float(low), float(high)) - float(low)
+    low, high = (float(value) for value in np.percentile(sitk.GetArrayViewFromImage(work), CLIP))
+    if not high > low:
+        raise InputError(NO_HEAD)
+    return (sitk.Clamp(work, sitk.sitkFloat32, low, high) - low) * (BRIGHTEST / (high - low))
 
 
 def correct_bias(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
@@ -129,6 +140,8 @@ def crop_to_head(image: sitk.Image, height: float) -> sitk.Image:
     for axis in range(3):
         share = head.mean(tuple(a for a in range(3) if a != 2 - axis))
         occupied = np.flatnonzero(share > 0.005)
+        if not len(occupied):
+            raise InputError(NO_HEAD)
         top = occupied.max()
         bottom = max(occupied.min(), round(top - height / image.GetSpacing()[2])) if axis == 2 else occupied.min()
         start[axis] = int(max(bottom - margin, 0))
@@ -175,11 +188,18 @@ def refine_mask(work: sitk.Image, prior: sitk.Image, settings: ExtractionSetting
     """Move the prior's border to the tissue: keep grey and white matter near it, cut bridges, close sulci.
 
     Tissue is the two brighter of three k-means classes of intensity within the prior.
+
+    Raises
+    ------
+    InputError
+        If the prior lies outside the scan or there is no such tissue.
     """
     radius = round(settings.opening / WORKING_RESOLUTION)
     inside = prior > 0.5
     near = sitk.BinaryDilate(inside, [3] * 3)
     values = sitk.GetArrayViewFromImage(work)[sitk.GetArrayViewFromImage(inside) > 0]
+    if not len(values):
+        raise InputError(NO_BRAIN)
     csf, grey, white = tissue_centres(values)
     low, high = (csf + grey) / 2, white + 1.5 * (white - grey)
     tissue = (work > float(low)) & (work < float(high)) & near
@@ -192,6 +212,8 @@ def refine_mask(work: sitk.Image, prior: sitk.Image, settings: ExtractionSetting
 def _largest(mask: sitk.Image) -> sitk.Image:
     labels, count = connected_components(sitk.GetArrayViewFromImage(mask))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    if not count:
+        raise InputError(NO_BRAIN)
     sizes[0] = 0
     result = sitk.GetImageFromArray((labels == sizes.argmax()).astype(np.uint8))
     result.CopyInformation(mask)

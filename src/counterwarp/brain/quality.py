@@ -71,7 +71,7 @@ def _correlation(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
 
 def judge(metrics: dict[str, float], settings: AlignmentSettings) -> tuple[str, list[str]]:
     """PASS, REVIEW or FAIL, with the reasons in words."""
-    fail: list[str] = []
+    fail = [f"{name} could not be measured" for name, value in metrics.items() if not np.isfinite(value)]
     review: list[str] = []
     for name, what, least, doubtful in (
         ("template_correlation", "correlation with", settings.fail_correlation, settings.review_correlation),

@@ -13,7 +13,8 @@ def tissue_centres(values: np.ndarray) -> np.ndarray:
     centres = np.percentile(values, START)
     for _ in range(ITERATIONS):
         nearest = np.abs(values[:, None] - centres).argmin(1)
-        centres = np.array([values[nearest == k].mean() for k in range(3)])
+        members = [values[nearest == k] for k in range(3)]
+        centres = np.array([m.mean() if len(m) else c for m, c in zip(members, centres, strict=True)])
     return centres
 
 

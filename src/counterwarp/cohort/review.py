@@ -11,6 +11,7 @@ import pandas as pd
 from counterwarp.core import layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.files import FileTree
+from counterwarp.core.tables import read_table
 
 LOST = "no result: the task did not finish (see pipeline_info/trace.txt)"
 DOUBT = ("FAIL", "REVIEW", "PASS")
@@ -48,9 +49,7 @@ def read_decisions(path: Path, known: set[str]) -> pd.DataFrame:
     InputError
         If a column is missing, a scan is unknown or named twice, or a decision is neither PASS nor FAIL.
     """
-    table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
-    if missing := [column for column in ("scan_id", "decision") if column not in table]:
-        raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}. Add it.")
+    table = read_table(path, ("scan_id", "decision"))
     if unknown := sorted(set(table["scan_id"]) - known):
         raise InputError(f"{path}: {', '.join(unknown)}: no such scan in the cohort. Correct the scan_id.")
     if twice := sorted(set(table.loc[table["scan_id"].duplicated(), "scan_id"])):

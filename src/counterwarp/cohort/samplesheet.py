@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from counterwarp.core.errors import InputError
+from counterwarp.core.tables import read_table
 
 COLUMNS = ["scan_id", "participant_id", "session_id", "t1w", "mask", "group", "is_case"]
 BIDS_EXTENSIONS = [".nii", ".nii.gz"]
@@ -14,17 +15,12 @@ BIDS_EXTENSIONS = [".nii", ".nii.gz"]
 
 def read_samplesheet(path: Path, group_column: str) -> pd.DataFrame:
     """Rows of a CSV or TSV with absolute paths; the columns participant_id, t1w and the group are required."""
-    separator = "\t" if path.suffix == ".tsv" else ","
-    table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
-    missing = [c for c in ("participant_id", "t1w", group_column) if c not in table]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}. Add it.")
+    table = read_table(path, ("participant_id", "t1w", group_column))
     table = table.rename(columns={group_column: "group"})
     for column in ("t1w", "mask"):
         values = table[column] if column in table else pd.Series("", index=table.index)
         table[column] = [str((path.parent / v).resolve()) if v else "" for v in values]
-    table["row"] = table.index + 2  # as a spreadsheet counts, the header is row 1
-    return table
+    return _with_rows(table)
 
 
 def read_bids(folder: Path, group_column: str) -> pd.DataFrame:
@@ -34,10 +30,7 @@ def read_bids(folder: Path, group_column: str) -> pd.DataFrame:
     participants = folder / "participants.tsv"
     if not participants.is_file():
         raise InputError(f"{participants}: not found. A BIDS folder needs it for --group_column {group_column}.")
-    people = pd.read_csv(participants, sep="\t", dtype=str, keep_default_na=False)
-    missing = [c for c in ("participant_id", group_column) if c not in people]
-    if missing:
-        raise InputError(f"{participants}: no column {', '.join(missing)}; found {', '.join(people.columns)}. Add it.")
+    people = read_table(participants, ("participant_id", group_column))
     if people["participant_id"].duplicated().any():
         twice = people.loc[people["participant_id"].duplicated(), "participant_id"].iloc[0]
         raise InputError(f"{participants}: {twice} has two rows. Drop one.")
@@ -50,11 +43,15 @@ def read_bids(folder: Path, group_column: str) -> pd.DataFrame:
         })  # fmt: skip
     if not rows:
         raise InputError(f"{folder}: no T1w scan (sub-*/anat/*_T1w.nii.gz) found.")
-    people = people.rename(columns={group_column: "group"})
-    people["row"] = people.index + 2
+    people = _with_rows(people.rename(columns={group_column: "group"}))
     table = pd.DataFrame(rows).merge(people, on="participant_id", how="left")
     table["row"] = table["row"].fillna(0).astype(int)
     return table.fillna("")
+
+
+def _with_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The row numbers as a column, in place of one that a user calls so."""
+    return table.drop(columns="row", errors="ignore").reset_index()
 
 
 def add_scan_ids(table: pd.DataFrame) -> pd.DataFrame:

@@ -62,12 +62,15 @@ def find_problems(table: pd.DataFrame, case: str, control: str) -> pd.DataFrame:
 
 def _check_row(scan: pd.Series, problems: Problems) -> None:
     """What can be said without opening an image."""
-    for entity in (scan["participant_id"].removeprefix("sub-"), scan["session_id"]):
+    participant = scan["participant_id"].removeprefix("sub-")
+    if not participant:
+        problems.add(scan, "no participant_id", "name the participant, or drop the row")
+    for entity in (participant, scan["session_id"]):
         if entity and not LABEL.fullmatch(entity):
             problems.add(scan, f"'{entity}' is not a BIDS label", "use letters and digits only")
     age = str(scan.get("age", "")).strip()
     if age not in MISSING and not AGE.fullmatch(age):
-        problems.add(scan, f"age '{age}' is not a number", "give years as a number, or leave it empty")
+        problems.add(scan, f"age '{age}' is not a number of years", "give years as a number, or leave it empty")
 
 
 def _check_images(table: pd.DataFrame, problems: Problems) -> None:

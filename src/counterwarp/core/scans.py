@@ -109,7 +109,7 @@ def _check_world(image: nib.Nifti1Pair | nib.freesurfer.MGHImage, path: Path) ->
     """Refuse an affine that is singular or sheared, and a qform that contradicts the sform."""
     spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
     if not np.isfinite(image.affine).all() or spacing.min() < 1e-3:
-        raise ScanError(path, f"its affine is singular (voxel sizes {spacing} mm)", "Repair the header")
+        raise ScanError(path, f"its affine is singular (voxels of {_by(spacing)} mm)", "Repair the header")
     axes = image.affine[:3, :3] / spacing
     if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-2:
         raise ScanError(path, "its axes are not at right angles (sheared affine)", "Resample it to a regular grid")
@@ -129,5 +129,11 @@ def _check_size(image: nib.Nifti1Image, path: Path) -> None:
     extent = spacing * image.shape
     for what, values, (least, most) in (("voxels", spacing, VOXEL_SIZE), ("a field of view", extent, FIELD_OF_VIEW)):
         if values.min() < least or values.max() > most:
-            found = " x ".join(f"{value:.3g}" for value in values)
-            raise ScanError(path, f"expected {what} of {least:g} to {most:g} mm, got {found}", "Repair the header")
+            raise ScanError(
+                path, f"expected {what} of {least:g} to {most:g} mm, got {_by(values)}", "Repair the header"
+            )
+
+
+def _by(lengths: np.ndarray) -> str:
+    """Lengths along the three axes as in words: 1 x 1 x 3."""
+    return " x ".join(f"{length:.3g}" for length in lengths)

@@ -1,0 +1,43 @@
+"""The verdict of the quality gate: every limit with its words."""
+
+import pytest
+
+from counterwarp.brain.quality import judge
+from counterwarp.core.settings import AlignmentSettings
+
+GOOD = {
+    "template_correlation": 0.8,
+    "template_dice": 0.95,
+    "brain_volume_ml": 1400.0,
+    "edge_share": 0.0,
+    "contrast_to_noise": 2.0,
+    **{f"scale_{axis}": 1.05 for axis in range(3)},
+}
+
+
+def test_good_scan_passes():
+    assert judge(GOOD, AlignmentSettings()) == ("PASS", [])
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "status", "reason"),
+    [
+        ("template_correlation", 0.3, "REVIEW", "correlation with the MNI152 brain is 0.30, expected above 0.4"),
+        ("template_correlation", 0.2, "FAIL", "correlation with the MNI152 brain is 0.20, expected above 0.4"),
+        ("template_dice", 0.8, "REVIEW", "overlap (Dice) with the MNI152 brain is 0.80, expected above 0.88"),
+        ("template_dice", 0.7, "FAIL", "overlap (Dice) with the MNI152 brain is 0.70, expected above 0.88"),
+        ("brain_volume_ml", 500.0, "FAIL", "brain of 500 ml, expected 800-2600"),
+        ("brain_volume_ml", 3000.0, "FAIL", "brain of 3000 ml, expected 800-2600"),
+        ("scale_0", 1.6, "FAIL", "axes of 1.60, 1.05, 1.05 times MNI152's length, expected about 1"),
+        ("scale_2", 0.5, "FAIL", "axes of 1.05, 1.05, 0.50 times MNI152's length, expected about 1"),
+        ("template_correlation", float("nan"), "FAIL", "template_correlation could not be measured"),
+        ("edge_share", 0.03, "REVIEW", "3.0% of the brain touches the network grid's border"),
+    ],
+)
+def test_every_limit_has_its_words(metric, value, status, reason):
+    assert judge(GOOD | {metric: value}, AlignmentSettings()) == (status, [reason])
+
+
+def test_the_worst_reason_decides_and_comes_first():
+    status, reasons = judge(GOOD | {"edge_share": 0.03, "template_dice": 0.1}, AlignmentSettings())
+    assert status == "FAIL" and len(reasons) == 2 and reasons[0].startswith("overlap")
