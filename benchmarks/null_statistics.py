@@ -19,7 +19,8 @@ from nilearn.mass_univariate import permuted_ols
 from scipy.ndimage import gaussian_filter
 from scipy.stats import binom
 
-from counterwarp.explain.inference import MEAN, infer, make_design
+from counterwarp.explain.designs import MEAN, make_design
+from counterwarp.explain.inference import infer
 
 SHAPE = (24, 28, 24)
 SMOOTHNESS = 2.0  # voxels, standard deviation
