@@ -74,10 +74,10 @@ def test_pairs_of_levels_are_asked_one_by_one_and_corrected_for_their_number(peo
     people["site"] = np.array(["Guys", "HH", "IOP"])[np.arange(N) // FOLDS % 3]
     values = np.zeros((N, 2)) + np.random.default_rng(8).standard_normal((N, 2))
     values[people["site"] == "IOP", 0] += 4
-    asked = {c.name: c for c in of_covariate(people, values, values, "site") if c.maps.startswith("half")}
+    asked = {c.name: c for c in of_covariate(people, values, values, "site", [])[0] if c.maps.startswith("half")}
     assert list(asked) == ["site", "siteHhMinusGuys", "siteIopMinusGuys", "siteIopMinusHh"]
     for name, contrast in asked.items():
-        design = contrast.design([])
+        design = contrast.design
         found = infer(contrast.values, design, 200, 0, comparisons=contrast.comparisons)
         known = 10 ** -found["log10pFWE"] < 0.05
         assert known.tolist() == [name != "siteHhMinusGuys", False]
@@ -90,15 +90,26 @@ def test_pairs_of_levels_are_asked_one_by_one_and_corrected_for_their_number(peo
 def test_a_group_without_values_is_not_asked(people):
     people["severity"] = np.where(people["is_case"] == 1, people["age"], np.nan)
     values = np.random.default_rng(9).standard_normal((N, 2))
-    (asked,) = of_covariate(people, values, values, "severity")
+    (asked,), refused = of_covariate(people, values, values, "severity", [])
+    assert not refused
     assert asked.name == "severityCase"
     np.testing.assert_array_equal(asked.values, -values[people["is_case"] == 1])
     people["severity"] = np.nan
     with pytest.raises(InputError, match="tested severity: in each group it is empty or the same"):
-        of_covariate(people, values, values, "severity")
+        of_covariate(people, values, values, "severity", [])
     people["stage"] = np.array(["e4+", "e4-", "e3"])[np.arange(N) % 3]
     with pytest.raises(InputError, match=r"not unique among e3, e4\+, e4-"):
-        of_covariate(people, values, values, "stage")
+        of_covariate(people, values, values, "stage", [])
+
+
+def test_a_pair_that_cannot_be_told_from_a_covariate_is_named_not_asked(people):
+    people["site"] = np.array(["Guys", "HH", "IOP", "IOP"])[np.arange(N) // FOLDS % 4]
+    people["scanner"] = np.where(people["site"] == "Guys", "Philips", np.where(np.arange(N) % 2, "GE", "Siemens"))
+    people.loc[people["site"] == "HH", "scanner"] = "GE"
+    values = np.random.default_rng(9).standard_normal((N, 2))
+    asked, refused = of_covariate(people, values, values, "site", ["scanner"])
+    assert "cannot be told from the folds and scanner_Philips" in refused["siteHhMinusGuys"]
+    assert "siteIopMinusHh" in [contrast.name for contrast in asked]
 
 
 def test_mean_is_tested_over_folds_with_the_corrected_resampled_t(people):

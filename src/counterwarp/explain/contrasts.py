@@ -23,10 +23,9 @@ class Contrast:
     Attributes
     ----------
     name : letters and digits, for file names
-    people : DataFrame, see ``designs.make_design``
-    rows : positions of its participants
-    values : (participants of the question, columns)
-    tested : ``mean`` or a column of ``people``
+    design : its linear model
+    values : (participants of the design, columns)
+    tested : ``mean`` or a column of the table of people
     question : in words
     maps : which maps ``values`` are, in words
     enhanced : whether TFCE is worth its time (it takes nearly all of the statistics')
@@ -34,8 +33,7 @@ class Contrast:
     """
 
     name: str
-    people: pd.DataFrame
-    rows: np.ndarray
+    design: Design
     values: np.ndarray
     tested: str
     question: str
@@ -43,41 +41,48 @@ class Contrast:
     enhanced: bool = False
     comparisons: int = 1
 
-    def design(self, covariates: list[str]) -> Design:
-        """Its linear model."""
-        return make_design(self.people, self.rows, self.tested, covariates)
 
-
-def standard(people: pd.DataFrame, aligned: np.ndarray, both: np.ndarray) -> list[Contrast]:
+def standard(people: pd.DataFrame, aligned: np.ndarray, both: np.ndarray, covariates: list[str]) -> list[Contrast]:
     """The questions of every run.
 
     Parameters
     ----------
     people : DataFrame
-        One row per participant, with ``is_case``.
+        One row per participant, with ``is_case`` (see ``designs.make_design``).
     aligned : (participants, columns)
         Inject of controls and minus remove of cases.
     both : (participants, columns)
         Half of inject minus remove.
+    covariates : list of str
+        Nuisance columns.
     """
     is_case = people["is_case"].to_numpy()
     controls, cases, everyone = np.flatnonzero(is_case == 0), np.flatnonzero(is_case == 1), np.arange(len(people))
     again = "do networks trained on other participants show this change again"
     strangers = "do the networks ask for something else of a held-out case than of a held-out control"
+
+    def ask(name: str, rows: np.ndarray, values: np.ndarray, tested: str, question: str, maps: str) -> Contrast:
+        design = make_design(people, rows, tested, covariates)
+        return Contrast(name, design, values[rows], tested, question, maps, len(rows) == len(people))
+
     return [
-        Contrast("injectControl", people, controls, aligned[controls], MEAN, again, MAPS["Control"]),
-        Contrast("removeCase", people, cases, -aligned[cases], MEAN, again, MAPS["Case"]),
-        Contrast(
-            "aligned", people, everyone, aligned, MEAN, again, "inject of controls and minus remove of cases", True
-        ),
-        Contrast(GROUP_DIFFERENCE, people, everyone, both, "is_case", strangers, BOTH, True),
+        ask("injectControl", controls, aligned, MEAN, again, MAPS["Control"]),
+        ask("removeCase", cases, -aligned, MEAN, again, MAPS["Case"]),
+        ask("aligned", everyone, aligned, MEAN, again, "inject of controls and minus remove of cases"),
+        ask(GROUP_DIFFERENCE, everyone, both, "is_case", strangers, BOTH),
     ]
 
 
-def of_covariate(people: pd.DataFrame, aligned: np.ndarray, both: np.ndarray, column: str) -> list[Contrast]:
+def of_covariate(
+    people: pd.DataFrame, aligned: np.ndarray, both: np.ndarray, column: str, covariates: list[str]
+) -> tuple[list[Contrast], dict[str, str]]:
     """Whether the change goes with a column: among everybody, controls and cases, and between every two of its words.
 
     A group in which the column is empty, or the same for everybody, is not asked.
+
+    Returns
+    -------
+    The contrasts, and by name why others could not be asked (too few participants, or confounded with a covariate).
 
     Raises
     ------
@@ -87,24 +92,31 @@ def of_covariate(people: pd.DataFrame, aligned: np.ndarray, both: np.ndarray, co
     if column not in people:
         known = ", ".join(str(name) for name in people.columns)
         raise InputError(f"--comparison.tested {column}: no such column in the cohort; it has {known}.")
-    is_case, name = people["is_case"].to_numpy(), label(column)
+    is_case = people["is_case"].to_numpy()
     groups = {
         "": (np.arange(len(people)), both),
         "Control": (np.flatnonzero(is_case == 0), aligned),
         "Case": (np.flatnonzero(is_case == 1), -aligned),
     }
-    found = []
+    asked: list[Contrast] = []
+    refused: dict[str, str] = {}
     for group, (rows, values) in groups.items():
-        if not _can_be_asked(people.iloc[rows], column, groups=people["is_case"].iloc[rows]):
+        if not _can_be_asked(people.iloc[rows], column):
             continue
-        question = f"does the change go with {column}"
-        found.append(Contrast(name + group, people, rows, values[rows], column, question, MAPS[group], not group))
-        found += _pairs(people, rows, values, column, name + group, MAPS[group])
-    if not found:
-        raise InputError(
-            f"--comparison.tested {column}: in each group it is empty or the same for everybody. Test another column."
-        )
-    return found
+        name, maps, question = label(column) + group, MAPS[group], f"does the change go with {column}"
+        wanted = [(name, people, rows, question, 1), *_pairs(people, rows, column, name)]
+        for name, table, some, question, comparisons in wanted:
+            try:
+                design = make_design(table, some, column, covariates)
+            except InputError as error:
+                refused[name] = str(error)
+                continue
+            enhanced = len(some) == len(people)
+            asked.append(Contrast(name, design, values[some], column, question, maps, enhanced, comparisons))
+    if not asked:
+        why = "; ".join(refused.values()) or "in each group it is empty or the same for everybody"
+        raise InputError(f"--comparison.tested {column}: {why}. Test another column.")
+    return asked, refused
 
 
 def label(text: str) -> str:
@@ -113,16 +125,16 @@ def label(text: str) -> str:
     return first + "".join(part[0].upper() + part[1:] for part in rest)
 
 
-def _can_be_asked(people: pd.DataFrame, column: str, groups: pd.Series) -> bool:
-    """Whether no group is without values, and the values differ."""
-    known = people[column].notna().groupby(groups).any()
+def _can_be_asked(people: pd.DataFrame, column: str) -> bool:
+    """Whether neither group is without values, and the values differ."""
+    known = people[column].notna().groupby(people["is_case"]).any()
     return bool(known.all()) and people[column].nunique() > 1
 
 
 def _pairs(
-    people: pd.DataFrame, rows: np.ndarray, values: np.ndarray, column: str, name: str, maps: str
-) -> list[Contrast]:
-    """A contrast for every two levels of a factor of three or more."""
+    people: pd.DataFrame, rows: np.ndarray, column: str, name: str
+) -> list[tuple[str, pd.DataFrame, np.ndarray, str, int]]:
+    """Name, people, rows, question and number of comparisons of every two levels of a factor of three or more."""
     found = pairs(people, rows, column)
     words = levels(people.iloc[rows], column)
     if found and len({label(word).lower() for word in words}) < len(words):
@@ -131,9 +143,9 @@ def _pairs(
             f"{', '.join(words)}. Rename them."
         )
     return [
-        Contrast(
-            f"{name}{label(second).capitalize()}Minus{label(first).capitalize()}", renamed, some, values[some], column,
-            f"does the change differ between {column} {second} and {first}", maps, comparisons=len(found),
+        (
+            f"{name}{label(second).capitalize()}Minus{label(first).capitalize()}", renamed, some,
+            f"does the change differ between {column} {second} and {first}", len(found),
         )
         for (first, second), (renamed, some) in found.items()
     ]  # fmt: skip

@@ -99,11 +99,11 @@ def of_group(
     simulators ask for differs between held-out cases and controls; both are corrected over the regions by the largest
     \|t\| (of the mean: moderated).
     """
-    asked = {contrast.name: contrast for contrast in contrasts.standard(people, aligned, both)}
+    asked = {contrast.name: contrast for contrast in contrasts.standard(people, aligned, both, settings.nuisance)}
     mean_test, group_test = asked["aligned"], asked[contrasts.GROUP_DIFFERENCE]
-    design = mean_test.design(settings.nuisance)
+    design = mean_test.design
     found = infer(mean_test.values, design, settings.permutations, seed)
-    group = infer(group_test.values, group_test.design(settings.nuisance), settings.permutations, seed)
+    group = infer(group_test.values, group_test.design, settings.permutations, seed)
     mean, error = mean_over_folds(aligned, design)
     reach = interval(design) * error
     by_direction = scans.groupby(["is_case", "region"], sort=False)[["inject_percent", "remove_percent"]].mean()
@@ -132,11 +132,11 @@ def of_covariate(
 ) -> pd.DataFrame:
     """A row per contrast of the tested covariate and region: statistic, effect with its interval, corrected p."""
     tables = []
-    for contrast in contrasts.of_covariate(people, aligned, both, settings.tested):
-        design = contrast.design(settings.nuisance)
+    for contrast in contrasts.of_covariate(people, aligned, both, settings.tested, settings.nuisance)[0]:
+        design = contrast.design
         found = infer(contrast.values, design, settings.permutations, seed, comparisons=contrast.comparisons)
         tables.append(pd.DataFrame({
-            "contrast": contrast.name, "region": regions.names["region"], "participants": len(contrast.rows),
+            "contrast": contrast.name, "region": regions.names["region"], "participants": len(design.rows),
             "statistic": design.statistic, "value": found[design.statistic], "effect": found["effect"],
             "effect_low": found.get("effectLow", np.nan), "effect_high": found.get("effectHigh", np.nan),
             "p_fwe": 10 ** -found["log10pFWE"], "q_fdr": found["qFDR"],

@@ -15,7 +15,7 @@ from counterwarp.core import layout
 from counterwarp.explain.group_maps import DIRECTION
 from counterwarp.explain.inference import CONFIDENCE
 from counterwarp.explain.saliency import METHODS, PER_INTENSITY
-from counterwarp.report import brains, figures, surfaces
+from counterwarp.report import accuracy, brains, figures, surfaces
 from counterwarp.report.results import Results
 
 TOP_REGIONS = 14
@@ -58,8 +58,8 @@ def draw_all(
     reference = panels[2 if "truth" in comparison else 0].image
     rows = portraits(results, typical(explanations, comparison["typicality"]), groups)
     paints = {
-        "roc": ((8, 3.6), partial(figures.paint_roc, predictions=predictions, metrics=metrics)),
-        "precision": ((8, 3.6), partial(figures.paint_precision, predictions=predictions)),
+        "roc": ((8, 3.6), partial(accuracy.paint_roc, predictions=predictions, metrics=metrics)),
+        "precision": ((8, 3.6), partial(accuracy.paint_precision, predictions=predictions, metrics=metrics)),
         "regions": ((8, 0.6 + 0.27 * TOP_REGIONS), partial(figures.paint_regions, regions=regions.head(TOP_REGIONS))),
         "logits": ((8, 3.8), partial(figures.paint_logits, paths=paths, labels=groups)),
         "group_maps": (

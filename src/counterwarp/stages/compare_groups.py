@@ -119,7 +119,12 @@ def compare_groups(
         if truth is not None:
             record["truth"] |= finite(agreement.summarise(gathered.scans)) | {"planted": _planted(truth)}
         record["typicality"] = dict(zip(people["participant_id"], agreement.typicality(gathered.aligned), strict=True))
-        record["inference"] = finite(_infer(output, store, people, gathered, settings, seed))
+        asked = contrasts.standard(people, gathered.aligned, gathered.both, settings.nuisance)
+        if settings.tested != MEAN:
+            of_covariate = (people, gathered.aligned, gathered.both, settings.tested, settings.nuisance)
+            further, record["not_asked"] = contrasts.of_covariate(*of_covariate)
+            asked += further
+        record["inference"] = finite(_infer(output, store, asked, settings, seed))
         planted = regions.volume_change(mean_maps["truth"]) if "truth" in mean_maps else None
         region_tables.write(
             output, pd.concat(gathered.regions, ignore_index=True), people, regions, settings, seed, planted
@@ -210,21 +215,13 @@ def _scan_maps(
     return maps
 
 
-def _questions(people: pd.DataFrame, gathered: Gathered, tested: str) -> list[Contrast]:
-    """What is asked of the voxels."""
-    asked = contrasts.standard(people, gathered.aligned, gathered.both)
-    if tested != MEAN:
-        asked += contrasts.of_covariate(people, gathered.aligned, gathered.both, tested)
-    return asked
-
-
 def _infer(
-    output: Path, store: CohortStore, people: pd.DataFrame, gathered: Gathered, settings: ComparisonSettings, seed: int
+    output: Path, store: CohortStore, asked: list[Contrast], settings: ComparisonSettings, seed: int
 ) -> dict[str, Any]:
     """Statistics of every contrast: their images, their designs and contrasts as tables, and a summary."""
     summary, weights = {}, []
-    for contrast in _questions(people, gathered, settings.tested):
-        design = contrast.design(settings.nuisance)
+    for contrast in asked:
+        design = contrast.design
         enhance = store.brain_mask if settings.tfce and contrast.enhanced else None
         statistics = infer(contrast.values, design, settings.permutations, seed, enhance, contrast.comparisons)
         for statistic, values in statistics.items():
