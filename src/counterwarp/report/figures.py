@@ -77,7 +77,7 @@ def paint_regions(figure: Figure, regions: pd.DataFrame) -> None:
     for known in ("planted", "measured"):
         if f"{known}_percent" in regions:
             axes.scatter(regions[f"{known}_percent"], rows, facecolor="none", edgecolor=INK, s=45, label=known)
-            axes.legend(frameon=False, loc="lower right")
+            axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     axes.set_yticks(list(rows), regions["region"])
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel="volume change from control to case, %")

@@ -111,8 +111,9 @@ def _significant(results: Results, found: nib.Nifti1Image, inference: dict[str, 
         inside = brains.load(path).get_fdata() > SIGNIFICANT
         share = inside.sum() / max(1, np.count_nonzero(found.get_fdata()))
         shown = nib.Nifti1Image(np.where(inside, found.get_fdata(), 0).astype(np.float32), found.affine)
-        title = f"Found, where {meaning}: p < 0.05 ({'TFCE' if tfce else 'largest |t|'}), {share:.0%} of the brain"
-        panels.append(brains.Panel(shown, title, LOG_UNIT))
+        how_much = f"{share:.1%} of the brain" if share else "nowhere"
+        title = f"Found, where {meaning}: p < 0.05 ({'TFCE' if tfce else 'largest |t|'}), {how_much}"
+        panels.append(brains.Panel(shown, title, LOG_UNIT, brains.limit(found)))
     return panels
 
 
