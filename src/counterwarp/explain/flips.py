@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 
-from counterwarp.core import images, layout
+from counterwarp.core import layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.files import FileTree
 from counterwarp.core.geometry import Grid
-from counterwarp.networks.warps import tissue_log_jacobian, upsample
+from counterwarp.explain.fields import read_field
+from counterwarp.networks.fields import inverse_warp
+from counterwarp.networks.warps import tissue_log_jacobian
 
 
 def doses_to_flip(maps: FileTree) -> pd.Series:
@@ -29,7 +30,7 @@ def doses_to_flip(maps: FileTree) -> pd.Series:
 
 
 def at_dose(maps: FileTree, scan_id: str, direction: str, dose: float, full: np.ndarray, grid: Grid) -> np.ndarray:
-    """Log-Jacobian (X, Y, Z) of the tissue at a dose in [0, 1]: log det D exp(-t v).
+    """Log-Jacobian (X, Y, Z) of the tissue at a dose in [0, 1]; NaN where the warp folds.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ def at_dose(maps: FileTree, scan_id: str, direction: str, dose: float, full: np.
     """
     if dose in (0, 1):
         return dose * full
-    velocity = images.load_displacement(maps / layout.velocity(scan_id, direction))[0]
-    field = dose * upsample(torch.from_numpy(velocity).movedim(-1, 0)[None])
-    return np.where(full != 0, tissue_log_jacobian(field, grid.spacing)[0].numpy(), 0)  # 0 outside the brain
+    velocity, warp = (maps / name(scan_id, direction) for name in (layout.velocity, layout.warp))
+    field, kind, _ = read_field(velocity if velocity.exists() else warp)
+    tissue = inverse_warp(field, kind, grid.spacing, dose)
+    return np.where(full != 0, tissue_log_jacobian(tissue, grid.spacing)[0].numpy(), 0)  # 0 outside the brain
