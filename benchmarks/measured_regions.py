@@ -4,7 +4,8 @@
 
 LABELS holds {participant}_dseg.nii.gz and a dictionary muse_dict.csv (Index, Name). A region's measured change is the
 difference of the groups' mean log share of the whole brain (all labels); ours is the change of group/regions.csv.
-Names are matched by their letters (Left AnG angular gyrus = AngularGyrus_L).
+Names are matched by their letters (Left AnG angular gyrus = AngularGyrus_L). RESULTS/group/measured_regions.csv is
+written, which the report shows beside ours.
 """
 
 from __future__ import annotations
@@ -58,15 +59,23 @@ def main() -> None:
     ours = pd.read_csv(options.results / "group" / "regions.csv")
     ours["measured_percent"] = [100 * np.expm1(measured.get(key(name), np.nan)) for name in ours["region"]]
     both = ours.dropna(subset="measured_percent")
+    table_for_the_report = both[["region", "measured_percent"]].round(3)
+    table_for_the_report.to_csv(options.results / "group" / "measured_regions.csv", index=False)
     rho = spearmanr(both["change_percent"], both["measured_percent"])
-    table = Table("region", "ours, %", "95 % interval", "measured, %")
+    table = Table("region", "ours, %", "95 % interval", "p between folds", "p of the groups", "measured, %")
     for row in both.sort_values("measured_percent", key=abs, ascending=False).head(30).itertuples():
         interval = f"{row.low_percent:+.1f} to {row.high_percent:+.1f}"
-        table.add_row(row.region, f"{row.change_percent:+.1f}", interval, f"{row.measured_percent:+.1f}")
+        p = (f"{row.p_fwe:.3f}", f"{row.p_group:.3f}")
+        table.add_row(row.region, f"{row.change_percent:+.1f}", interval, *p, f"{row.measured_percent:+.1f}")
     Console(width=110).print(table)
     agree = float((np.sign(both["change_percent"]) == np.sign(both["measured_percent"])).mean())
     unmatched = ours.loc[ours["measured_percent"].isna(), "region"].tolist()
-    summary = {"regions": len(both), "spearman": float(rho.statistic), "same_sign": agree, "unmatched": unmatched}
+    found = both[both["p_fwe"] < 0.05]
+    right = np.sign(found["change_percent"]) == np.sign(found["measured_percent"])
+    summary = {
+        "regions": len(both), "spearman": float(rho.statistic), "same_sign": agree, "significant": len(found),
+        "significant_of_the_measured_sign": int(right.sum()), "unmatched": unmatched,
+    }  # fmt: skip
     print(json.dumps(summary, indent=2))
 
 

@@ -1,9 +1,10 @@
 """Size of a large cohort's report, and the time a browser takes to open it.
 
-    python benchmarks/report_size.py RESULTS [--participants 500]
+    python benchmarks/report_size.py RESULTS [--participants 500] [--pages 5]
 
 A finished run is replicated: copies of its scans under new names (hard links, beside RESULTS) until the cohort is large
-enough. Time is that of headless Chromium from its start to the loaded page, less that of an empty page.
+enough. Pages of participants are alike, so only some are written (the report links to all). Time is that of headless
+Chromium from its start to the loaded page, less that of an empty page.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from counterwarp.stages.write_report import write_report
+from counterwarp.report.participants import write_pages
+from counterwarp.report.results import Results
+from counterwarp.stages import write_report as stage
 
 NAMES = ("scan_id", "participant_id")
 LIMITS = {"report_mb": 15.0, "participant_page_mb": 3.0, "load_seconds": 3.0}
@@ -82,6 +87,19 @@ def repeat_people(comparison: dict, copies: int) -> dict:
     return comparison | {"typicality": {renamed(name, c): value for c in range(copies) for name, value in people}}
 
 
+def only(pages: int) -> Callable[..., dict[str, str]]:
+    """``write_pages`` for the first scans; the names are those of all."""
+
+    def write_some(
+        folder: Path, results: Results, cohort: pd.DataFrame, explanations: pd.DataFrame, *rest: Any
+    ) -> dict:
+        scans = explanations["scan_id"].unique()
+        write_pages(folder, results, cohort, explanations[explanations["scan_id"].isin(scans[:pages])], *rest)
+        return {scan: f"{scan}.html" for scan in scans}
+
+    return write_some
+
+
 def opening_seconds(browser: str, page: str) -> float:
     """Seconds of a headless browser that opens a page, prints its DOM and ends; the best of three."""
     times = []
@@ -99,15 +117,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--participants", type=int, default=500)
+    parser.add_argument("--pages", type=int, default=5)
     options = parser.parse_args()
+    stage.write_pages = only(options.pages)
     with tempfile.TemporaryDirectory(dir=options.results.parent) as scratch:
         copied, report = Path(scratch) / "results", Path(scratch) / "report"
         replicate(options.results, copied, options.participants)
         start = time.perf_counter()
-        write_report([copied], report)
+        stage.write_report([copied], report)
         pages = [path.stat().st_size / 1e6 for path in (report / "participants").iterdir()]
         found = {
-            "participant_pages": len(pages),
+            "participants": options.participants,
             "participant_page_mb": round(max(pages), 2),
             "report_mb": round((report / "report.html").stat().st_size / 1e6, 2),
             "write_seconds": round(time.perf_counter() - start, 1),

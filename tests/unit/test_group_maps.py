@@ -13,7 +13,7 @@ from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import apply_affine, write_itk_affine
 from counterwarp.core.settings import ComparisonSettings, SaliencySettings
-from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION, MeanMap, truth_on_grid
+from counterwarp.explain.group_maps import MeanMap, truth_on_grid
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.stages.compare_groups import compare_groups
 from counterwarp.stages.map_saliency import map_saliency
@@ -119,26 +119,67 @@ def test_a_slope_over_age_with_a_nuisance_variable_is_that_of_the_maps(run, tmp_
     settings = ComparisonSettings(permutations=20, tfce=False, tested="age", covariates="site")
     compare_groups(cohort, run.maps, run.transforms, None, 0, tmp_path / "group", settings)
     brain = images.load(cohort / "brain_mask.nii.gz")[0] > 0
-    directions = zip(index["scan_id"], index["is_case"], strict=True)
-    maps = [
-        ALIGNMENT[DIRECTION[c]] * images.load(run.maps / layout.log_jacobian(s, DIRECTION[c]))[0][brain]
-        for s, c in directions
-    ]
+
+    def both(scan):
+        inject, remove = (images.load(run.maps / layout.log_jacobian(scan, d))[0][brain] for d in layout.DIRECTIONS)
+        return (inject - remove) / 2
+
+    maps = [both(scan) for scan in index["scan_id"]]
     fold = index["fold"].to_numpy()[:, None] == np.unique(index["fold"])
     model = np.column_stack([fold, index["site"] == "B", index["age"]]).astype(float)
     beta, residue, rank, _ = np.linalg.lstsq(model, np.array(maps, float), rcond=None)
     variance = residue / (len(index) - rank) * np.linalg.inv(model.T @ model)[-1, -1]
-    t = images.load(tmp_path / "group" / layout.group_statistic("aligned", "t"))[0][brain]
+    t = images.load(tmp_path / "group" / layout.group_statistic("age", "t"))[0][brain]
     np.testing.assert_allclose(t, beta[-1] / np.sqrt(variance), rtol=1e-3, atol=1e-3)
-    design = pd.read_csv(tmp_path / "group" / "design_aligned.csv")
-    assert list(design) == ["participant_id", "fold", "age", "site_B"]
-    sidecar = json.loads(
-        (tmp_path / "group" / "space-MNI152_desc-aligned_stat-t_statmap.json").read_text(encoding="utf-8")
-    )
+    design = pd.read_csv(tmp_path / "group" / "design_age.csv")
+    assert list(design) == ["participant_id", "fold", "fold_0", "fold_1", "fold_2", "age", "site_B"]
+    sidecar = json.loads((tmp_path / "group" / "space-MNI152_desc-age_stat-t_statmap.json").read_text(encoding="utf-8"))
     assert sidecar["Tested"] == "age"
+    regions = pd.read_csv(tmp_path / "group" / "regions_tested.csv")
+    assert regions["contrast"].unique().tolist() == ["age", "ageControl", "ageCase"]
+
+
+def test_a_factor_of_several_levels_is_tested_together_and_in_pairs(run, tmp_path):
+    cohort = shutil.copytree(run.cohort, tmp_path / "cohort")
+    index = pd.read_csv(cohort / "index.csv").assign(diagnosis=["CN", "AD"] * 3 + ["CN", "MCI"] * 3)
+    index.to_csv(cohort / "index.csv", index=False)
+    settings = ComparisonSettings(permutations=20, tfce=True, tested="diagnosis")
+    compare_groups(cohort, run.maps, run.transforms, None, 0, tmp_path / "group", settings)
+    found = json.loads((tmp_path / "group" / "comparison.json").read_text(encoding="utf-8"))["inference"]
+    named = {name: (c["statistic"], c["comparisons"], c["participants"]) for name, c in found.items() if "diag" in name}
+    assert named == {  # of controls there is one diagnosis only
+        "diagnosis": ("F", 1, 12),
+        "diagnosisCnMinusAd": ("t", 3, 9),
+        "diagnosisMciMinusAd": ("t", 3, 6),
+        "diagnosisMciMinusCn": ("t", 3, 9),
+        "diagnosisCase": ("t", 1, 6),
+    }
+    assert (tmp_path / "group" / layout.group_statistic("diagnosis", "log10pTFCE")).is_file()
+    weights = pd.read_csv(tmp_path / "group" / "contrasts.csv")
+    assert weights.groupby("contrast")["row"].nunique()["diagnosis"] == 2
+    assert weights.query("contrast == 'aligned'")["weight"].tolist() == pytest.approx([1 / 3] * 3)
+    design = pd.read_csv(tmp_path / "group" / "design_diagnosis.csv")
+    assert set(weights.query("contrast == 'diagnosis'")["column"]) < set(design)
+
+
+def test_the_volume_change_at_the_dose_that_flips_is_of_the_path(run):
+    regions = pd.read_csv(run.group / "regions_scans.csv").set_index(["scan_id", "region"])
+    missed = regions.loc["sub-12"]
+    assert missed["remove_dose_to_flip"].isna().all() and missed["remove_flip_ml"].isna().all()
+    flipped = regions.loc["sub-01"]
+    assert (flipped["inject_dose_to_flip"] == 0.5).all()
+    # the tiny run's velocity shifts the whole brain: no volume changes on the way, whatever the map at full dose says
+    assert flipped["inject_flip_percent"].abs().max() < 1
+    assert flipped["inject_percent"].abs().max() > 5
+    np.testing.assert_allclose(
+        flipped["inject_flip_ml"], flipped["inject_flip_percent"] * flipped["volume_ml"] / 100, atol=1e-3
+    )
 
 
 def test_a_missing_map_is_named(run, tmp_path):
+    with pytest.raises(InputError, match=r"explanations_\*\.csv: expected the tables of map-jacobians, found none"):
+        compare_groups(run.cohort, tmp_path, run.transforms, None, 0, tmp_path, QUICK)
+    shutil.copy(run.maps / "explanations_fold-0_chunk-0.csv", tmp_path)
     with pytest.raises(InputError, match=r"sub-01_space-MNI152_desc-inject_logjacobian\.nii\.gz: expected a map"):
         compare_groups(run.cohort, tmp_path, run.transforms, None, 0, tmp_path, QUICK)
 

@@ -28,6 +28,8 @@ def written(folder, with_truth):
     run = make_run(folder)
     truth = run.truth if with_truth else None
     compare_groups(run.cohort, run.maps, run.transforms, truth, 0, run.group, ComparisonSettings(permutations=20))
+    if not with_truth:
+        (run.group / "measured_regions.csv").write_text("region,measured_percent\nLeft Hippocampus,-31.7\n", "utf-8")
     write_report([run.results], folder / "report")
     return run, folder / "report"
 
@@ -185,8 +187,34 @@ def test_citation_is_filled_from_the_run(with_truth):
     assert "with 3 folds the smallest possible p is 0.250" in text
     assert "{{" not in text
     cited = {int(number) for number in re.findall(r"\[(\d+)\]", text)}
-    assert cited == set(range(1, 11))
-    assert (with_truth[1] / "CITATION.bib").read_text(encoding="utf-8").count("@") == len(cited)
+    listed = {int(number) for number in re.findall(r"^(\d+)\. ", text, flags=re.MULTILINE)}
+    assert cited == listed - {11}  # the tiny run has no critic
+    assert (with_truth[1] / "CITATION.bib").read_text(encoding="utf-8").count("@") == len(listed)
+
+
+def test_every_number_of_the_classifier_has_its_interval(with_truth):
+    metrics = json.loads((with_truth[1] / "evaluation.json").read_text(encoding="utf-8"))["classifier"]
+    for name in ("accuracy", "sensitivity", "specificity", "auc", "average_precision"):
+        low, high = metrics[f"{name}_ci"]
+        assert 0 <= low <= metrics[name] <= high <= 1
+    text = words(with_truth[1])
+    assert "83 % (44\N{EN DASH}97)" in text  # 5 of 6 cases: Wilson's interval, in the confusion matrix
+    assert "Brier score" in text
+
+
+def test_every_scan_has_its_dose_to_flip(with_truth, without_truth):
+    text = words(without_truth[1])
+    assert "sub-02 AD \N{MINUS SIGN}0.5 CN (wrong) 0.50 0.50" in text
+    page = (with_truth[1] / "participants" / "sub-12.html").read_text(encoding="utf-8")
+    assert "inject: 0.50, remove: never" in page
+
+
+def test_measured_volumes_stand_beside_ours(with_truth, without_truth):
+    html = (without_truth[1] / "report.html").read_text(encoding="utf-8")
+    row = re.search(r"<tr><td>Left Hippocampus</td>.*?</tr>", html)[0]
+    assert "\N{MINUS SIGN}31.7" in row
+    assert "measured, %" in html
+    assert "measured, %" not in (with_truth[1] / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_page_says_what_too_few_folds_cannot_show(with_truth):

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,10 @@ class FileTree:
 
     def __truediv__(self, name: str) -> Path:
         return self._paths.get(name, self.folder / name)
+
+    def matching(self, pattern: str) -> list[Path]:
+        """Paths of the files whose names match a shell pattern, sorted by name."""
+        return [self._paths[name] for name in sorted(self._paths) if fnmatch(name, pattern)]
 
     def __str__(self) -> str:
         return str(self.folder)

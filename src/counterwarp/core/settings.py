@@ -189,7 +189,8 @@ class ComparisonSettings:
 
     covariates: str = option("", "Nuisance columns of the cohort, by commas, e.g. age,sex; or brain_volume_ml.")
     tested: str = option(
-        "mean", "What is tested: the mean (between folds), or the slope of a covariate (within folds)."
+        "mean",
+        "A further question: a column. Numbers: slope; words: all differences (F) and every pair. mean: none.",
     )
     permutations: int = option(500, "Permutations or sign flips for family-wise error control.")
     tfce: bool = option(

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from scipy.stats import binomtest, bootstrap, mannwhitneyu
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import average_precision_score, brier_score_loss, confusion_matrix
 
 from counterwarp.core.errors import InputError
 
@@ -68,7 +69,7 @@ def auc(cases: np.ndarray, controls: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def classifier_metrics(predictions: pd.DataFrame) -> dict[str, Any]:
-    """Accuracy and AUC out of fold with 95 % intervals (Wilson; stratified bootstrap over scans).
+    """How well held-out scans are told apart, with 95 % intervals (shares: Wilson; ranks: bootstrap over scans).
 
     Parameters
     ----------
@@ -91,11 +92,16 @@ def classifier_metrics(predictions: pd.DataFrame) -> dict[str, Any]:
     return {
         "n": len(is_case),
         "accuracy": (tp + tn) / len(is_case),
-        "accuracy_ci": _wilson(tp + tn, len(is_case)),
+        "accuracy_ci": wilson(tp + tn, len(is_case)),
         "sensitivity": tp / len(cases),
+        "sensitivity_ci": wilson(tp, len(cases)),
         "specificity": tn / len(controls),
+        "specificity_ci": wilson(tn, len(controls)),
         "auc": float(auc(cases, controls)),
         "auc_ci": _auc_interval(cases, controls),
+        "average_precision": float(average_precision_score(is_case, logit)),
+        "average_precision_ci": _precision_interval(is_case, logit),
+        "brier": float(brier_score_loss(is_case, expit(logit))),
         "confusion": {"true_case": tp, "missed_case": fn, "true_control": tn, "false_case": fp},
     }
 
@@ -138,7 +144,8 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _wilson(successes: int, n: int) -> list[float]:
+def wilson(successes: int, n: int) -> list[float]:
+    """Ends of the 95 % interval of a share."""
     interval = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
     return [float(interval.low), float(interval.high)]
 
@@ -149,3 +156,15 @@ def _auc_interval(cases: np.ndarray, controls: np.ndarray) -> list[float]:
         (cases, controls), auc, n_resamples=BOOTSTRAPS, confidence_level=CONFIDENCE, method="percentile", rng=0
     )
     return [float(result.confidence_interval.low), float(result.confidence_interval.high)]
+
+
+def resampled(is_case: np.ndarray, n: int) -> list[np.ndarray]:
+    """Positions of ``n`` bootstrap samples, cases and controls apart; the seed is fixed so that reports repeat."""
+    rng, groups = np.random.default_rng(0), [np.flatnonzero(is_case == group) for group in (0, 1)]
+    return [np.concatenate([rng.choice(group, len(group)) for group in groups]) for _ in range(n)]
+
+
+def _precision_interval(is_case: np.ndarray, logit: np.ndarray) -> list[float]:
+    """Percentile bootstrap of the average precision."""
+    found = [average_precision_score(is_case[some], logit[some]) for some in resampled(is_case, BOOTSTRAPS // 4)]
+    return np.percentile(found, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]).tolist()

@@ -1,161 +1,92 @@
 """Mass-univariate inference over participants whose maps come from one simulator per fold.
 
 Participants of a fold share a simulator, so their maps agree whatever is true. What may be rearranged under the null
-is therefore the fold: a mean is tested between folds (whole folds change sign), a covariate within folds (participants
+is therefore the fold: a mean is tested between folds (whole folds change sign), covariates within folds (participants
 change places; the networks have never seen them, so given the networks they are exchangeable).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
 import numpy as np
-import pandas as pd
 from nilearn.mass_univariate._utils import calculate_tfce  # public only inside permuted_ols, which knows no blocks
 from scipy.ndimage import generate_binary_structure
+from scipy.stats import f as f_distribution
 from scipy.stats import false_discovery_control, norm
 from scipy.stats import t as t_distribution
 
-from counterwarp.core.errors import InputError
+from counterwarp.explain.designs import Design
 
-MEAN = "mean"  # the tested variable that asks: is the mean over participants 0?
 CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True)
-class Design:
-    """One linear model: which participants, the tested variable and the nuisance variables.
-
-    Attributes
-    ----------
-    rows : positions of the participants in the table of people
-    folds : (n,) fold of each participant
-    tested : (n,) ones for the mean, else a covariate with mean 0 and standard deviation 1
-    nuisance : (n, k) covariates with mean 0, so that the mean is that of an average participant
-    table : DataFrame, the same with names, for people to read
-    """
-
-    rows: np.ndarray
-    folds: np.ndarray
-    tested: np.ndarray
-    nuisance: np.ndarray
-    table: pd.DataFrame
-
-    @property
-    def tests_mean(self) -> bool:
-        """Whether the mean is tested, else the slope of a covariate."""
-        return bool(np.ptp(self.tested) == 0)
-
-    @property
-    def confounds(self) -> np.ndarray:
-        """(n, folds + nuisance): an indicator of every fold, and the nuisance variables."""
-        return np.column_stack([self.folds[:, None] == np.unique(self.folds), self.nuisance]).astype(float)
-
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Of the mean: folds less one; of a slope: participants less fitted parameters."""
-        if self.tests_mean:
-            return len(np.unique(self.folds)) - 1
-        return len(self.rows) - int(np.linalg.matrix_rank(np.column_stack([self.confounds, self.tested])))
-
-    @property
-    def smallest_p(self) -> float | None:
-        """Smallest p-value that sign flips of the folds can reach; None for a slope, where permutations abound."""
-        return 2.0 ** (1 - len(np.unique(self.folds))) if self.tests_mean else None
-
-
-def make_design(people: pd.DataFrame, rows: np.ndarray, tested: str, covariates: list[str]) -> Design:
-    """Design of a contrast over some participants.
-
-    Parameters
-    ----------
-    people : DataFrame
-        One row per participant, with ``participant_id`` and ``fold``.
-    tested : str
-        ``mean``, or a covariate whose slope is tested.
-    covariates : list of str
-        Nuisance columns; numbers are standardised, words become indicators.
-
-    Raises
-    ------
-    InputError
-        If a column is missing or empty for somebody, if there are too few participants for the model, or the tested
-        covariate is not a number or is the same for everybody.
-    """
-    some = people.iloc[rows]
-    columns = {name: _encode(some, name) for name in covariates if name != tested}
-    table = pd.concat([some[["participant_id"]], *columns.values()], axis=1)
-    nuisance = table.drop(columns="participant_id").to_numpy(float)
-    values = np.ones(len(rows))
-    if tested != MEAN:
-        encoded = _encode(some, tested)
-        if list(encoded) != [tested]:
-            raise InputError(f"--comparison.tested {tested}: expected numbers that differ, or '{MEAN}'.")
-        values = encoded[tested].to_numpy(float)
-    table.insert(1, "fold", some["fold"])
-    table.insert(2, tested, values)
-    design = Design(rows, some["fold"].to_numpy(), values, nuisance, table)
-    if design.degrees_of_freedom < 1:
-        raise InputError(
-            f"{len(rows)} participants in {len(np.unique(design.folds))} folds are too few for a model with "
-            f"{', '.join(table.columns[1:])}. Use fewer --comparison.covariates."
-        )
-    return design
-
-
-def _encode(people: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A covariate as centred columns; constant ones carry nothing and are left out."""
-    if name not in people:
-        known = ", ".join(str(column) for column in people.columns)
-        raise InputError(f"--comparison.covariates {name}: no such column in the cohort; it has {known}.")
-    values = people[name]
-    if values.isna().any():
-        who = ", ".join(people.loc[values.isna(), "participant_id"].head(3))
-        raise InputError(f"column '{name}' is empty for {who}. Fill it in, or drop it from --comparison.covariates.")
-    if pd.api.types.is_numeric_dtype(values):
-        frame = values.to_frame().astype(float)
-    else:
-        frame = pd.get_dummies(values, prefix=name, drop_first=True, dtype=float)
-    frame = frame.loc[:, frame.std() > 0]
-    return (frame - frame.mean()) / frame.std()
-
-
 def infer(
-    values: np.ndarray, design: Design, permutations: int, seed: int, tfce_mask: np.ndarray | None = None
+    values: np.ndarray,
+    design: Design,
+    permutations: int,
+    seed: int,
+    tfce_mask: np.ndarray | None = None,
+    comparisons: int = 1,
 ) -> dict[str, np.ndarray]:
     """Fit one model per column and correct over the columns, two-sided.
 
-    The family-wise p-values come from the largest \\|t\\| (and, with a mask, the largest TFCE score, Smith and Nichols
-    2009) over rearrangements within exchangeability blocks (Winkler et al. 2014): all sign flips of whole folds for
-    the mean, as many as there are or ``permutations`` random ones; Freedman-Lane permutations within folds for a slope.
+    The family-wise p-values come from the largest size of the statistic (and, with a mask, the largest TFCE score,
+    Smith and Nichols 2009) over rearrangements within exchangeability blocks (Winkler et al. 2014): all sign flips of
+    whole folds for the mean, as many as there are or ``permutations`` random ones; Freedman-Lane permutations within
+    folds for covariates. For the mean that statistic is the moderated t (see ``_fold_flips``), else t or F.
 
     Parameters
     ----------
     values : (participants of the design, columns), float32
     tfce_mask : (X, Y, Z) bool
         Its voxels, in their order, are the columns; without it there is no TFCE.
+    comparisons : int
+        Of how many tests this is one; the family-wise p are those of Bonferroni over them.
 
     Returns
     -------
-    dict of (columns,) arrays: ``t``; ``effect`` (Cohen's d of the mean, or the partial correlation), ``effectLow``
-    and ``effectHigh`` (95 % interval); ``log10pFWE``, ``log10pTFCE`` (-log10 of the corrected p); ``qFDR``
-    (Benjamini-Hochberg, from Student's t).
+    dict of (columns,) arrays: ``t`` or ``F``, of the mean also ``moderatedT``; ``effect`` (Cohen's d of the mean, the
+    partial correlation of a slope, the share of variance that several columns explain) and, but for the last,
+    ``effectLow`` and ``effectHigh`` (95 % interval); ``log10pFWE``, ``log10pTFCE`` (-log10 of the corrected p);
+    ``qFDR`` (Benjamini-Hochberg, from Student's t or F).
     """
     rng = np.random.default_rng(seed)
     rearranged = (_fold_flips if design.tests_mean else _permutations_within_folds)(values, design, permutations, rng)
-    t = rearranged[0]()
-    uncorrected = 2 * t_distribution.sf(np.abs(t), design.degrees_of_freedom)
-    scores = {"log10pFWE": np.abs} | ({"log10pTFCE": lambda t: _enhance(t, tfce_mask)} if tfce_mask is not None else {})
+    tested = rearranged[0]()
+    found = _parametric(tested, values, design)
+    scores: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log10pFWE": np.abs}
+    if tfce_mask is not None:
+        scores["log10pTFCE"] = lambda statistic: _enhance(statistic, tfce_mask, design.statistic)
     largest: dict[str, list[float]] = {name: [] for name in scores}
     for statistic in rearranged:
         null = statistic()
         for name, score in scores.items():
             largest[name].append(float(score(null).max()))
-    corrected = {name: _log10_p(score(t), np.array(largest[name])) for name, score in scores.items()}
-    return {"t": t, **_effect(t, values, design), **corrected, "qFDR": false_discovery_control(uncorrected)}
+    corrected = {
+        name: np.maximum(_log10_p(score(tested), np.array(largest[name])) - np.log10(comparisons), 0)
+        for name, score in scores.items()
+    }
+    uncorrected = found.pop("p")
+    return {**found, **corrected, "qFDR": false_discovery_control(uncorrected)}
+
+
+def _parametric(tested: np.ndarray, values: np.ndarray, design: Design) -> dict[str, np.ndarray]:
+    """Statistic, effect with its interval, and uncorrected p of the classical tests."""
+    df = design.degrees_of_freedom
+    if design.tests_mean:
+        mean, error = mean_over_folds(values, design)
+        t = _ratio(mean, error)
+        found = {"t": t, "moderatedT": tested, **_effect_of_mean(mean, error, values, design)}
+    elif design.statistic == "t":
+        t = tested
+        found = {"t": t, **_partial_correlation(t, df)}
+    else:
+        k = design.tested.shape[1]
+        return {"F": tested, "effect": k * tested / (k * tested + df), "p": f_distribution.sf(tested, k, df)}
+    return found | {"p": 2 * t_distribution.sf(np.abs(t), df)}
 
 
 def mean_over_folds(values: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
@@ -174,10 +105,18 @@ def _fold_means(values: np.ndarray, design: Design) -> np.ndarray:
     return np.stack([adjusted[design.folds == fold].mean(axis=0) for fold in np.unique(design.folds)])
 
 
-def _standard_error(means: np.ndarray) -> np.ndarray:
+def _variance_within_folds(values: np.ndarray, design: Design) -> np.ndarray:
+    """(columns,): variance between participants of the same fold, nuisance regressed out; 0 if nothing is left."""
+    model = design.confounds
+    left = len(values) - int(np.linalg.matrix_rank(model))
+    residuals = values - model @ np.linalg.lstsq(model, values, rcond=None)[0]
+    return np.square(residuals).sum(axis=0) / max(left, 1)
+
+
+def _standard_error(means: np.ndarray, moderation: np.ndarray | float = 0.0) -> np.ndarray:
     """Of a mean over cross-validation folds: variance x (1 / folds + test share / training share)."""
     folds = len(means)
-    return np.sqrt(means.var(axis=0, ddof=1) * (1 / folds + 1 / (folds - 1)))
+    return np.sqrt((means.var(axis=0, ddof=1) + moderation) * (1 / folds + 1 / (folds - 1)))
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -188,8 +127,13 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 def _fold_flips(
     values: np.ndarray, design: Design, permutations: int, rng: np.random.Generator
 ) -> list[Callable[[], np.ndarray]]:
-    """t of the mean over folds: as observed, and under sign flips of whole folds."""
-    means = _fold_means(values, design)
+    """Moderated t of the mean over folds: as observed, and under sign flips of whole folds.
+
+    A few fold means may agree by chance, which makes t of some voxel huge under any flip, and the largest t a weak
+    judge. The variance between folds is therefore raised by that between participants of a fold, which a flip of whole
+    folds leaves as it is, so that the test stays exact (as smoothed variances do in SnPM, Nichols and Holmes 2002).
+    """
+    means, moderation = _fold_means(values, design), _variance_within_folds(values, design)
     folds = len(means)
     if 2**folds <= permutations:
         signs = np.array(list(product((1, -1), repeat=folds)))
@@ -198,7 +142,7 @@ def _fold_flips(
 
     def t(flip: np.ndarray) -> np.ndarray:
         flipped = flip[:, None] * means
-        return _ratio(flipped.mean(axis=0), _standard_error(flipped))
+        return _ratio(flipped.mean(axis=0), _standard_error(flipped, moderation))
 
     return [partial(t, flip) for flip in signs]
 
@@ -206,18 +150,22 @@ def _fold_flips(
 def _permutations_within_folds(
     values: np.ndarray, design: Design, permutations: int, rng: np.random.Generator
 ) -> list[Callable[[], np.ndarray]]:
-    """t of a covariate's slope: as observed, and with the participants of each fold in another order."""
-    basis = np.linalg.svd(design.confounds, full_matrices=False)
-    basis = basis.U[:, 1e-9 * basis.S.max() < basis.S]
+    """t of a slope or F of several columns: as observed, and with the participants of each fold in another order."""
+    basis = _orthonormal(design.confounds)
     residual = values - basis @ (basis.T @ values)
-    tested = design.tested - basis @ (basis.T @ design.tested)
-    tested = tested / np.linalg.norm(tested)
+    tested = _orthonormal(design.tested - basis @ (basis.T @ design.tested))
+    if design.statistic == "t":  # the sign of the slope is that of the covariate
+        tested = tested * np.sign(tested[:, 0] @ design.tested[:, 0])
 
-    def t(order: np.ndarray) -> np.ndarray:
+    def statistic(order: np.ndarray) -> np.ndarray:
         shuffled = residual[order]
-        along = tested @ shuffled
-        left = np.square(shuffled).sum(axis=0) - np.square(basis.T @ shuffled).sum(axis=0) - along**2
-        return _ratio(along, np.sqrt(np.maximum(left, 0) / design.degrees_of_freedom))
+        along = tested.T @ shuffled
+        explained = np.square(along).sum(axis=0)
+        left = np.square(shuffled).sum(axis=0) - np.square(basis.T @ shuffled).sum(axis=0) - explained
+        left = np.maximum(left, 0) / design.degrees_of_freedom
+        if design.statistic == "t":
+            return _ratio(along[0], np.sqrt(left))
+        return _ratio(explained / tested.shape[1], left)
 
     def shuffle() -> np.ndarray:
         order = np.arange(len(values))
@@ -226,13 +174,19 @@ def _permutations_within_folds(
         return order
 
     orders = [np.arange(len(values)), *(shuffle() for _ in range(permutations))]
-    return [partial(t, order) for order in orders]
+    return [partial(statistic, order) for order in orders]
 
 
-def _enhance(t: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Size of the TFCE score of every voxel of the mask."""
+def _orthonormal(columns: np.ndarray) -> np.ndarray:
+    """Orthonormal basis of what the columns (n, k) span."""
+    basis = np.linalg.svd(columns, full_matrices=False)
+    return basis.U[:, 1e-9 * basis.S.max() < basis.S]
+
+
+def _enhance(values: np.ndarray, mask: np.ndarray, statistic: str) -> np.ndarray:
+    """Size of the TFCE score of every voxel of the mask; F enters as its root, which is on the scale of t."""
     volume = np.zeros((*mask.shape, 1))
-    volume[mask, 0] = t
+    volume[mask, 0] = np.sqrt(values) if statistic == "F" else values
     return np.abs(calculate_tfce(volume, generate_binary_structure(3, 1))[mask, 0])
 
 
@@ -243,16 +197,18 @@ def _log10_p(score: np.ndarray, largest: np.ndarray) -> np.ndarray:
     return -np.log10(np.maximum(len(largest) - below, 1) / len(largest))
 
 
-def _effect(t: np.ndarray, values: np.ndarray, design: Design) -> dict[str, np.ndarray]:
-    """Cohen's d over participants with its interval over folds, or a partial correlation (Fisher's z)."""
-    if design.tests_mean:
-        mean, error = mean_over_folds(values, design)
-        spread = values.std(axis=0, ddof=1)
-        d, reach = _ratio(mean, spread), interval(design) * _ratio(error, spread)
-        return {"effect": d, "effectLow": d - reach, "effectHigh": d + reach}
-    r = t / np.sqrt(t**2 + design.degrees_of_freedom)
-    error = norm.ppf((1 + CONFIDENCE) / 2) / np.sqrt(max(1, design.degrees_of_freedom - 1))
-    return {"effect": r, "effectLow": np.tanh(np.arctanh(r) - error), "effectHigh": np.tanh(np.arctanh(r) + error)}
+def _effect_of_mean(mean: np.ndarray, error: np.ndarray, values: np.ndarray, design: Design) -> dict[str, np.ndarray]:
+    """Cohen's d over participants with its interval over folds."""
+    spread = values.std(axis=0, ddof=1)
+    d, reach = _ratio(mean, spread), interval(design) * _ratio(error, spread)
+    return {"effect": d, "effectLow": d - reach, "effectHigh": d + reach}
+
+
+def _partial_correlation(t: np.ndarray, df: int) -> dict[str, np.ndarray]:
+    """Of a slope, with its interval by Fisher's z."""
+    r = t / np.sqrt(t**2 + df)
+    reach = norm.ppf((1 + CONFIDENCE) / 2) / np.sqrt(max(1, df - 1))
+    return {"effect": r, "effectLow": np.tanh(np.arctanh(r) - reach), "effectHigh": np.tanh(np.arctanh(r) + reach)}
 
 
 def interval(design: Design) -> float:
@@ -271,7 +227,7 @@ def residual_smoothness(
     mask : (X, Y, Z) bool
     spacing : mm
     """
-    model = design.confounds if design.tests_mean else np.column_stack([design.confounds, design.tested])
+    model = design.model
     if np.linalg.matrix_rank(model) == len(values):
         return [float("nan")] * len(spacing)  # the model fits everything and leaves no residuals
     residuals = values - model @ np.linalg.lstsq(model, values, rcond=None)[0]

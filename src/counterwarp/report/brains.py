@@ -27,11 +27,12 @@ LABEL_SIZE = 8  # points
 
 @dataclass(frozen=True)
 class Panel:
-    """One row of a figure: a map with its title and unit."""
+    """One row of a figure: a map with its title, unit and colour limit (of the map itself if it is None)."""
 
     image: nib.Nifti1Image
     title: str
     unit: str
+    bound: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def paint_maps(figure: Figure, panels: list[Panel], template: nib.Nifti1Image, s
     width = STRIP / sum(len(cuts) for cuts in slices.values())
     for row, panel in enumerate(panels):
         bottom = 1 - (row + 1) * height
-        bound = limit(panel.image)
+        bound = panel.bound or limit(panel.image)
         figure.text(0.002, bottom + 0.92 * height, panel.title, fontweight="bold", va="center")
         _backdrop(figure, bottom, 0.84 * height)
         left = 0.0

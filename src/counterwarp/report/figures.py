@@ -12,8 +12,6 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import PrecisionRecallDisplay, roc_curve
 
 from counterwarp.explain.group_maps import ALIGNMENT
 
@@ -67,50 +65,6 @@ def vector(name: str, size: tuple[float, float], paint: Callable[[Figure], None]
     return svg[svg.index("<svg") :].replace(INK, "currentColor")
 
 
-def paint_roc(figure: Figure, predictions: pd.DataFrame, metrics: dict[str, Any]) -> None:
-    """ROC curve of the logits out of fold, and the confusion matrix at logit 0."""
-    roc, matrix = figure.subplots(1, 2, width_ratios=[1.15, 1])
-    false_positive, true_positive, _ = roc_curve(predictions["is_case"], predictions["logit"])
-    roc.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
-    roc.plot(false_positive, true_positive, color=CASE, linewidth=2)
-    roc.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title="ROC, out of fold")
-    low, high = metrics["auc_ci"]
-    roc.text(0.97, 0.06, f"AUC {metrics['auc']:.3f}\n95 % {low:.2f} to {high:.2f}", ha="right", va="bottom")
-    counts = metrics["confusion"]
-    rows = {"case": ("true_case", "missed_case"), "control": ("false_case", "true_control")}
-    for y, cells in enumerate(rows.values()):
-        total = sum(counts[cell] for cell in cells)
-        for x, cell in enumerate(cells):
-            share = counts[cell] / total
-            matrix.fill(
-                [x, x + 1, x + 1, x], [y, y, y + 1, y + 1], color=CASE if x == 0 else CONTROL, alpha=0.1 + 0.6 * share
-            )
-            matrix.text(x + 0.5, y + 0.5, f"{counts[cell]}\n{100 * share:.0f} %", ha="center", va="center", fontsize=13)
-    matrix.set(xlim=(0, 2), ylim=(2, 0), aspect="equal", title="Decisions at logit 0")
-    matrix.set_xticks([0.5, 1.5], ["called case", "called control"])
-    matrix.set_yticks([0.5, 1.5], list(rows), rotation=90, va="center")
-    matrix.tick_params(length=0)
-    matrix.spines[:].set_visible(False)
-    figure.tight_layout(w_pad=4)
-
-
-def paint_precision(figure: Figure, predictions: pd.DataFrame) -> None:
-    """Precision against recall, and observed against predicted chance, out of fold."""
-    precision, calibration = figure.subplots(1, 2, width_ratios=[1.15, 1])
-    is_case, chance = predictions["is_case"], predictions["probability"]
-    PrecisionRecallDisplay.from_predictions(is_case, chance, ax=precision, curve_kwargs={"color": CASE, "linewidth": 2})
-    precision.axhline(is_case.mean(), color=INK, linewidth=0.8, linestyle=":")
-    precision.set(title="Precision and recall", xlabel="recall (sensitivity)", ylabel="precision", ylim=(0, 1.05))
-    bins = min(5, max(2, len(is_case) // 10))
-    observed, predicted = calibration_curve(is_case, chance, n_bins=bins, strategy="quantile")
-    calibration.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
-    calibration.plot(predicted, observed, color=CASE, linewidth=2, marker="o")
-    calibration.set(title="Calibration", xlabel="predicted chance of a case", ylabel="observed share of cases")
-    calibration.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    precision.get_legend().set_visible(False)
-    figure.tight_layout(w_pad=4)
-
-
 def paint_regions(figure: Figure, regions: pd.DataFrame) -> None:
     """Change per region with its interval, the largest on top; rings mark the planted change where it is known."""
     axes = figure.subplots()
@@ -120,9 +74,10 @@ def paint_regions(figure: Figure, regions: pd.DataFrame) -> None:
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.hlines(rows, regions["low_percent"], regions["high_percent"], color=colours, linewidth=2)
     axes.scatter(change, rows, color=colours, s=30, zorder=3, label="found")
-    if "planted_percent" in regions:
-        axes.scatter(regions["planted_percent"], rows, facecolor="none", edgecolor=INK, s=45, label="planted")
-        axes.legend(frameon=False, loc="lower right")
+    for known in ("planted", "measured"):
+        if f"{known}_percent" in regions:
+            axes.scatter(regions[f"{known}_percent"], rows, facecolor="none", edgecolor=INK, s=45, label=known)
+            axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     axes.set_yticks(list(rows), regions["region"])
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel="volume change from control to case, %")

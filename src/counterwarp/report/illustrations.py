@@ -15,7 +15,7 @@ from counterwarp.core import layout
 from counterwarp.explain.group_maps import DIRECTION
 from counterwarp.explain.inference import CONFIDENCE
 from counterwarp.explain.saliency import METHODS, PER_INTENSITY
-from counterwarp.report import brains, figures, surfaces
+from counterwarp.report import accuracy, brains, figures, surfaces
 from counterwarp.report.results import Results
 
 TOP_REGIONS = 14
@@ -58,8 +58,8 @@ def draw_all(
     reference = panels[2 if "truth" in comparison else 0].image
     rows = portraits(results, typical(explanations, comparison["typicality"]), groups)
     paints = {
-        "roc": ((8, 3.6), partial(figures.paint_roc, predictions=predictions, metrics=metrics)),
-        "precision": ((8, 3.6), partial(figures.paint_precision, predictions=predictions)),
+        "roc": ((8, 3.6), partial(accuracy.paint_roc, predictions=predictions, metrics=metrics)),
+        "precision": ((8, 3.6), partial(accuracy.paint_precision, predictions=predictions, metrics=metrics)),
         "regions": ((8, 0.6 + 0.27 * TOP_REGIONS), partial(figures.paint_regions, regions=regions.head(TOP_REGIONS))),
         "logits": ((8, 3.8), partial(figures.paint_logits, paths=paths, labels=groups)),
         "group_maps": (
@@ -111,8 +111,9 @@ def _significant(results: Results, found: nib.Nifti1Image, inference: dict[str, 
         inside = brains.load(path).get_fdata() > SIGNIFICANT
         share = inside.sum() / max(1, np.count_nonzero(found.get_fdata()))
         shown = nib.Nifti1Image(np.where(inside, found.get_fdata(), 0).astype(np.float32), found.affine)
-        title = f"Found, where {meaning}: p < 0.05 ({'TFCE' if tfce else 'largest |t|'}), {share:.0%} of the brain"
-        panels.append(brains.Panel(shown, title, LOG_UNIT))
+        how_much = f"{share:.1%} of the brain" if share else "nowhere"
+        title = f"Found, where {meaning}: p < 0.05 ({'TFCE' if tfce else 'largest |t|'}), {how_much}"
+        panels.append(brains.Panel(shown, title, LOG_UNIT, brains.limit(found)))
     return panels
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 from matplotlib.figure import Figure
-from nilearn.datasets import load_fsaverage
+from nilearn.datasets import load_fsaverage, load_fsaverage_data
 from nilearn.plotting import plot_glass_brain, plot_surf_stat_map
 from nilearn.surface import SurfaceImage
 
 from counterwarp.report import brains
 
+FAINT = 0.25  # share of the colour limit: weaker values are left out
 VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
 
 
@@ -19,7 +20,7 @@ def paint_glass(figure: Figure, image: nib.Nifti1Image, unit: str) -> None:
     bound = brains.limit(image)
     display = plot_glass_brain(
         image, display_mode="lyrz", plot_abs=False, cmap=brains.DIVERGING, vmax=bound, vmin=-bound, colorbar=False,
-        threshold=0.25 * bound, figure=figure, axes=(0, 0, brains.STRIP, 1), annotate=False, black_bg=True,
+        threshold=FAINT * bound, figure=figure, axes=(0, 0, brains.STRIP, 1), annotate=False, black_bg=True,
     )  # fmt: skip
     display.annotate(size=brains.LABEL_SIZE)
     brains.colour_bar(figure, 0.12, 0.7, bound, unit)
@@ -31,12 +32,13 @@ def paint_surface(figure: Figure, image: nib.Nifti1Image, unit: str) -> None:
     cortex, inner = load_fsaverage("fsaverage5")["pial"], load_fsaverage("fsaverage5")["white_matter"]
     sampled = SurfaceImage.from_volume(cortex, image, inner_mesh=inner)
     mesh = load_fsaverage("fsaverage5")["inflated"]
+    folds = load_fsaverage_data("fsaverage5", mesh_type="inflated", data_type="sulcal")
     for column, (side, view) in enumerate(VIEWS):
         axes = figure.add_axes((column * brains.STRIP / 4, -0.1, brains.STRIP / 4, 1.15), projection="3d")
         plot_surf_stat_map(
             stat_map=np.nan_to_num(sampled.data.parts[side]), surf_mesh=mesh.parts[side], hemi=side, view=view,
             cmap=brains.DIVERGING, vmin=-bound, vmax=bound, colorbar=False, engine="matplotlib",
-            figure=figure, axes=axes,
+            bg_map=folds.data.parts[side], threshold=FAINT * bound, figure=figure, axes=axes,
         )  # fmt: skip
         for faces in axes.collections:
             faces.set_rasterized(True)  # 20 thousand triangles would be megabytes of SVG

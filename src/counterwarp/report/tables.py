@@ -12,6 +12,7 @@ from counterwarp.report.figures import thumbnail
 from counterwarp.report.results import Results
 
 NOT_COVARIATES = ["scan_id", "participant_id", "session_id", "t1w", "mask", "group", "is_case"]
+SIGNIFICANT_P = 0.05
 DOUBTFUL_FIRST = {"FAIL": 0, "REVIEW": 1, "PASS": 2}
 
 
@@ -40,6 +41,36 @@ def scan_quality(results: Results, groups: dict[str, str]) -> list[dict[str, Any
         record["group"] = groups.get(record["scan_id"], "")
         scans.append(record)
     return sorted(scans, key=lambda scan: (DOUBTFUL_FIRST[scan["status"]], scan["scan_id"]))
+
+
+def participants(explanations: pd.DataFrame, typicality: dict[str, float], groups: dict[int, str]) -> pd.DataFrame:
+    """A row per scan: logit, decision, dose to flip in each direction, and how typical its participant's map is.
+
+    ``right``: whether the classifier is right. A dose is 0 if the scan is called so as it is, and empty if the full
+    dose is not enough.
+    """
+    doses = explanations.pivot(index="scan_id", columns="direction", values="dose_to_flip")
+    scans = explanations.drop_duplicates("scan_id").set_index("scan_id")
+    called = (scans["logit"] > 0).astype(int)
+    return pd.DataFrame({
+        "group": scans["is_case"].map(groups),
+        "logit": scans["logit"],
+        "called": called.map(groups),
+        "right": called == scans["is_case"],
+        "inject_dose": doses["inject"].reindex(scans.index),
+        "remove_dose": doses["remove"].reindex(scans.index),
+        "typicality": scans["participant_id"].map(typicality),
+    }).reset_index()  # fmt: skip
+
+
+def significant_regions(regions: pd.DataFrame, column: str = "p_fwe") -> pd.DataFrame:
+    """Regions below a corrected p of 0.05, the largest change first."""
+    return regions[regions[column] < SIGNIFICANT_P].sort_values("change_percent", key=abs, ascending=False)
+
+
+def with_measured(regions: pd.DataFrame, measured: pd.DataFrame | None) -> pd.DataFrame:
+    """The region table beside what a segmentation measured (``region``, ``measured_percent``), empty where unknown."""
+    return regions if measured is None else regions.merge(measured, on="region", how="left")
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:

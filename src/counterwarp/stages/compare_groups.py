@@ -20,10 +20,12 @@ from counterwarp.core.files import FileTree
 from counterwarp.core.geometry import Grid, read_itk_affine
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import ComparisonSettings
-from counterwarp.explain import agreement, region_tables, saliency
+from counterwarp.explain import agreement, contrasts, flips, region_tables, saliency
+from counterwarp.explain.contrasts import Contrast
+from counterwarp.explain.designs import MEAN, Design
 from counterwarp.explain.evaluation import finite
 from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION, MeanMap, load_on_grid, truth_on_grid
-from counterwarp.explain.inference import Design, infer, make_design, residual_smoothness
+from counterwarp.explain.inference import infer, residual_smoothness
 from counterwarp.explain.regions import Regions, regions_on_grid
 
 LOG_UNITS = "natural log of the volume ratio"
@@ -46,15 +48,14 @@ MAPS = {
     name: ("saliency", method.sidecar["Units"], method.sidecar["Sign"], f"{method.title} saliency over everyone")
     for name, method in saliency.METHODS.items()
 }  # fmt: skip
-GROUP_DIFFERENCE = "groupDifference"
-ENHANCED = ("aligned", GROUP_DIFFERENCE)  # contrasts with TFCE, which takes nearly all of the statistics' time
-AVERAGED = {name: entry[3] for name, entry in MAPS.items()} | {GROUP_DIFFERENCE: "half of inject minus remove"}
 STATISTICS = {
-    "t": "t statistic",
-    "effect": "Cohen's d of the mean, or partial correlation with the tested covariate",
+    "t": "t statistic (of the mean between folds: corrected resampled t)",
+    "moderatedT": "t with the variance between folds raised by that within folds; the family-wise p rest on it",
+    "F": "F statistic of all levels of the tested covariate together",
+    "effect": "Cohen's d of the mean, partial correlation with the tested covariate, or share of variance (of F)",
     "effectLow": "lower end of the effect's 95 % interval",
     "effectHigh": "upper end of the effect's 95 % interval",
-    "log10pFWE": "-log10 of the family-wise corrected p (largest |t|); above 1.3 is p < 0.05",
+    "log10pFWE": "-log10 of the family-wise corrected p (largest size); above 1.3 is p < 0.05",
     "log10pTFCE": "-log10 of the family-wise corrected p (largest TFCE score); above 1.3 is p < 0.05",
     "qFDR": "false discovery rate at which the voxel is found (Benjamini-Hochberg)",
 }
@@ -68,6 +69,7 @@ class Sources:
     transforms: FileTree
     truth: Path | None
     saliency: list[str]  # methods of which there are maps
+    doses: pd.Series  # to flip, by scan_id and direction
 
 
 @dataclass
@@ -102,7 +104,9 @@ def compare_groups(
     inputs = {"cohort": cohort, "maps": maps, "transforms": transforms, "truth": truth, "seed": seed}
     with stage_record(output / "comparison.json", "compare_groups", settings, **inputs) as record:
         store = CohortStore(cohort)
-        sources = Sources(FileTree(maps), FileTree(transforms), truth, _saliency_methods(FileTree(maps), store))
+        products = FileTree(maps)
+        methods, doses = _saliency_methods(products, store), flips.doses_to_flip(products)
+        sources = Sources(products, FileTree(transforms), truth, methods, doses)
         people = _people(store, settings, sources.transforms)
         regions = regions_on_grid(*templates.atlas(settings.atlas), store.grid)
         gathered = _gather(store, sources, people, regions, settings)
@@ -115,7 +119,12 @@ def compare_groups(
         if truth is not None:
             record["truth"] |= finite(agreement.summarise(gathered.scans)) | {"planted": _planted(truth)}
         record["typicality"] = dict(zip(people["participant_id"], agreement.typicality(gathered.aligned), strict=True))
-        record["inference"] = finite(_infer(output, store, people, gathered, settings, seed))
+        asked = contrasts.standard(people, gathered.aligned, gathered.both, settings.nuisance)
+        if settings.tested != MEAN:
+            of_covariate = (people, gathered.aligned, gathered.both, settings.tested, settings.nuisance)
+            further, record["not_asked"] = contrasts.of_covariate(*of_covariate)
+            asked += further
+        record["inference"] = finite(_infer(output, store, asked, settings, seed))
         planted = regions.volume_change(mean_maps["truth"]) if "truth" in mean_maps else None
         region_tables.write(
             output, pd.concat(gathered.regions, ignore_index=True), people, regions, settings, seed, planted
@@ -165,9 +174,22 @@ def _gather(
             rows[person_of[participant]] += np.nan_to_num(smooth[brain]) / scans
         gathered.scans.append({"scan_id": scan_id, "direction": DIRECTION[is_case], **agreement.of_scan(maps, brain)})
         to_native = abs(np.linalg.det(read_itk_affine(sources.transforms / layout.affine(scan_id))[:3, :3]))
-        table = region_tables.of_scan(directions, is_case, regions, to_native)
+        flipped = _at_flip(scan_id, directions, sources, store.grid)
+        table = region_tables.of_scan(directions, flipped, is_case, regions, to_native)
         gathered.regions.append(table.assign(scan_id=scan_id, participant_id=participant, is_case=is_case))
     return gathered
+
+
+def _at_flip(
+    scan_id: str, full: dict[str, np.ndarray], sources: Sources, grid: Grid
+) -> dict[str, tuple[float, np.ndarray]]:
+    """Dose to flip and the map at that dose, by direction; directions that the full dose does not flip are left out."""
+    doses = {d: float(sources.doses.get((scan_id, d), np.nan)) for d in full}
+    return {
+        d: (dose, flips.at_dose(sources.maps, scan_id, d, dose, full[d], grid))
+        for d, dose in doses.items()
+        if np.isfinite(dose)
+    }
 
 
 def _smooth(values: np.ndarray, grid: Grid, fwhm: float) -> np.ndarray:
@@ -193,44 +215,41 @@ def _scan_maps(
     return maps
 
 
-def _contrasts(people: pd.DataFrame, gathered: Gathered, tested: str) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
-    """Name -> (rows of people, their values, tested variable)."""
-    is_case = people["is_case"].to_numpy()
-    controls, cases, everyone = np.flatnonzero(is_case == 0), np.flatnonzero(is_case == 1), np.arange(len(people))
-    return {
-        "injectControl": (controls, gathered.aligned[controls], tested),
-        "removeCase": (cases, -gathered.aligned[cases], tested),
-        "aligned": (everyone, gathered.aligned, tested),
-        GROUP_DIFFERENCE: (everyone, gathered.both, "is_case"),
-    }
-
-
 def _infer(
-    output: Path, store: CohortStore, people: pd.DataFrame, gathered: Gathered, settings: ComparisonSettings, seed: int
+    output: Path, store: CohortStore, asked: list[Contrast], settings: ComparisonSettings, seed: int
 ) -> dict[str, Any]:
-    """Statistics of every contrast: their images, their designs as tables, and a summary."""
-    summary = {}
-    for name, (rows, voxels, tested) in _contrasts(people, gathered, settings.tested).items():
-        design = make_design(people, rows, tested, settings.nuisance)
-        enhance = store.brain_mask if settings.tfce and name in ENHANCED else None
-        statistics = infer(voxels, design, settings.permutations, seed, enhance)
+    """Statistics of every contrast: their images, their designs and contrasts as tables, and a summary."""
+    summary, weights = {}, []
+    for contrast in asked:
+        design = contrast.design
+        enhance = store.brain_mask if settings.tfce and contrast.enhanced else None
+        statistics = infer(contrast.values, design, settings.permutations, seed, enhance, contrast.comparisons)
         for statistic, values in statistics.items():
             volume = np.zeros(store.grid.shape, np.float32)
             volume[store.brain_mask] = values
             images.save(
-                output / layout.group_statistic(name, statistic), volume, store.grid,
-                {"Description": STATISTICS[statistic], "Map": AVERAGED[name], "Tested": tested},
+                output / layout.group_statistic(contrast.name, statistic), volume, store.grid,
+                {"Description": STATISTICS[statistic], "Map": contrast.maps, "Question": contrast.question,
+                 "Tested": contrast.tested},
             )  # fmt: skip
-        design.table.to_csv(output / f"design_{name}.csv", index=False)
-        summary[name] = _summary(statistics, design) | {
-            "fwhm_mm": residual_smoothness(voxels, design, store.brain_mask, store.grid.spacing)
+        design.table.to_csv(output / f"design_{contrast.name}.csv", index=False)
+        weights.append(design.contrast.assign(contrast=contrast.name, statistic=design.statistic))
+        summary[contrast.name] = _summary(statistics, design, contrast) | {
+            "fwhm_mm": residual_smoothness(contrast.values, design, store.brain_mask, store.grid.spacing)
         }
+    columns = ["contrast", "statistic", "row", "column", "weight"]
+    pd.concat(weights)[columns].to_csv(output / "contrasts.csv", index=False)
     return summary
 
 
-def _summary(statistics: dict[str, np.ndarray], design: Design) -> dict[str, Any]:
+def _summary(statistics: dict[str, np.ndarray], design: Design, contrast: Contrast) -> dict[str, Any]:
     """Share of the brain that is significant under each correction, and the smallest p that was possible."""
     return {
+        "question": contrast.question,
+        "maps": contrast.maps,
+        "tested": contrast.tested,
+        "statistic": design.statistic,
+        "comparisons": contrast.comparisons,
         "participants": len(design.rows),
         "folds": len(np.unique(design.folds)),
         "degrees_of_freedom": design.degrees_of_freedom,

@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
 from counterwarp.core import images, layout, templates
 from counterwarp.core.geometry import Grid
@@ -18,6 +19,7 @@ from counterwarp.report import brains, illustrations, metadata, page, summary, t
 from counterwarp.report.participants import write_pages
 from counterwarp.report.results import Results
 
+MEASURED = "measured_regions.csv"  # of the user's own segmentations: region, measured_percent
 TEMPLATE_RESOLUTION = 2  # mm: sharp enough under maps of 2 mm and more, and small in the page
 
 
@@ -46,7 +48,8 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
         metadata.write_description(output / "dataset_description.json")
 
         groups = dict(zip(cohort["is_case"], cohort["group"], strict=True))
-        regions = results.table("regions.csv")
+        regions = tables.with_measured(results.table("regions.csv"), _optional(results, MEASURED))
+        tested = _optional(results, "regions_tested.csv")
         found = brains.load(results.one(layout.group_map("aligned")))
         context = {
             "evaluation": evaluation,
@@ -82,6 +85,11 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             warnings=summary.warnings(evaluation),
             figures=figures,
             regions=tables.rows(regions),
+            measured="measured_percent" in regions,
+            significant=tables.rows(tables.significant_regions(regions)),
+            differing=tables.rows(tables.significant_regions(regions, "p_group")),
+            tested=[] if tested is None else tables.rows(tested),
+            people=tables.rows(tables.participants(explanations, comparison["typicality"], groups)),
             methods=methods,
             bibliography=page.embedded("CITATION.bib"),
             typical=tables.rows(illustrations.typical(explanations, comparison["typicality"])),
@@ -92,6 +100,11 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             stages=summary.stage_table(records),
         )
         (output / "report.html").write_text(html, encoding="utf-8")
+
+
+def _optional(results: Results, name: str) -> pd.DataFrame | None:
+    """A table that not every run has."""
+    return results.table(name) if results.all(name) else None
 
 
 def _group_volumes(results: Results, template: nib.Nifti1Image, with_truth: bool) -> dict[str, Any]:

@@ -18,15 +18,15 @@
   try {
     runScript(await unpack(control("niivue").textContent.trim()));
     const nv = new niivue.Niivue({
-      backColor: [0, 0, 0, 1], isColorbar: true, dragAndDropEnabled: false, loadingText: "", logLevel: "error",
-      isRadiologicalConvention: false, crosshairWidth: 0.6, crosshairWidthUnit: "mm", crosshairColor: [1, 1, 1, 0.5], show3Dcrosshair: true, multiplanarShowRender: 1,
+      backColor: [0, 0, 0, 1], isColorbar: false, dragAndDropEnabled: false, loadingText: "", logLevel: "error",
+      isRadiologicalConvention: false, showAllOrientationMarkers: true, fontColor: [1, 1, 1, 1], fontMinPx: 15, crosshairWidth: 0.6, crosshairWidthUnit: "mm", crosshairColor: [1, 1, 1, 0.5], show3Dcrosshair: true, multiplanarShowRender: 1,
     });
     await nv.attachToCanvas(box.querySelector("canvas"));
     // the colours of the figures: blue loses, red gains, told apart by colour-blind readers; brighter is more
     nv.addColormap("loss", { R: [12, 60, 158], G: [38, 125, 176], B: [52, 175, 255], A: [0, 160, 255], I: [0, 110, 255] });
     nv.addColormap("gain", { R: [60, 175, 255], G: [10, 85, 173], B: [2, 65, 173], A: [0, 160, 255], I: [0, 110, 255] });
     nv.addVolume(await niivue.NVImage.loadFromBase64({
-      base64: data.base, name: "anatomy.nii.gz", colormap: "gray", cal_min: 0, cal_max: 255, colorbarVisible: false,
+      base64: data.base, name: "anatomy.nii.gz", colormap: "gray", cal_min: 0, cal_max: 255,
     }));
     for (const map of data.overlays) {
       const image = await niivue.NVImage.loadFromBase64({
@@ -39,10 +39,14 @@
     const middle = data.doses ? (data.doses.length - 1) / 2 : 0;
     const showOverlay = () => {
       const shown = Number(control("overlay").value);
-      data.overlays.forEach((_, i) => {
-        nv.volumes[i + 1].colorbarVisible = i === shown;
-        nv.setOpacity(i + 1, i === shown ? Number(control("opacity").value) : 0);
-      });
+      data.overlays.forEach((_, i) => nv.setOpacity(i + 1, i === shown ? Number(control("opacity").value) : 0));
+      control("legend").hidden = shown < 0;
+      if (shown >= 0) {
+        const bound = data.overlays[shown].limit;
+        const words = (share) => (share * bound).toLocaleString("en", { maximumFractionDigits: 1, signDisplay: "exceptZero" });
+        const ticks = [-1, -0.5, 0, 0.5, 1].map((share) => Object.assign(document.createElement("li"), { textContent: words(share).replace("-", "\u2212") }));
+        control("legend").querySelector("ol").replaceChildren(...ticks);
+      }
     };
     const showFrame = (frame) => nv.setFrame4D(nv.volumes[0].id, frame);
     const showDose = () => {
@@ -57,6 +61,14 @@
       showOverlay();
     };
 
+    const steps = {
+      ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowDown: [0, -1, 0], ArrowUp: [0, 1, 0], PageDown: [0, 0, -1], PageUp: [0, 0, 1],
+    };
+    box.querySelector("canvas").addEventListener("keydown", (event) => {
+      if (!steps[event.key]) return;
+      event.preventDefault();
+      nv.moveCrosshairInVox(...steps[event.key]);
+    });
     control("overlay").addEventListener("change", showOverlay);
     control("opacity").addEventListener("input", showOverlay);
     control("slices").addEventListener("change", (event) => nv.setSliceType(Number(event.target.value)));
