@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-import sanity
 
+import sanity
 from counterwarp.cohort.store import CohortStore
 from counterwarp.explain.evaluation import magnitude_share, signed_ncc
 
