@@ -1,7 +1,7 @@
 """Does the simulator move what the disease moves? Held-out images, planted truths, saliency beside it.
 
-    python benchmarks/science.py four-gaussians|resized-squares|atrophy|all [--seeds 3] [--short] [--critic W]
-        [--output DIR]
+    python benchmarks/science.py four-gaussians|resized-squares|atrophy|all [--seeds 3] [--short]
+        [--simulator NAME=VALUE ...] [--output DIR]
 
 four-gaussians   2-D, 32 x 32: two of four Gaussians are larger in cases
 resized-squares  2-D, 224 x 224 (--short: 112 x 112): the toy of DeFI-GAN; truth and score are differences of intensity
@@ -21,15 +21,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import click
 import numpy as np
 
 from counterwarp.cohort import synthetic
 from counterwarp.cohort.planted import plant_effect
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import templates
-from counterwarp.core.settings import ClassifierSettings, SimulationSettings, SimulatorSettings
+from counterwarp.core.settings import IPMI2021, ClassifierSettings, SimulationSettings, SimulatorSettings
 from counterwarp.explain.evaluation import finite, planted_agreement
 from morphometry import group_difference
 from recovery import OURS, measure, train
@@ -74,6 +75,17 @@ def experiments(short: bool) -> dict[str, Experiment]:
             morphometry=True,
         ),
     }  # fmt: skip
+
+
+def changed(settings: SimulatorSettings, words: list[str]) -> SimulatorSettings:
+    """Settings with some values replaced, written NAME=VALUE; a preset's values come before those beside it."""
+    kinds, given = get_type_hints(SimulatorSettings), {}
+    for name, _, value in (word.partition("=") for word in words):
+        if name not in kinds:
+            raise SystemExit(f"--simulator {name}: no such setting; there are {', '.join(kinds)}")
+        given[name] = click.types.convert_type(kinds[name]).convert(value, None, None)
+    preset = IPMI2021 if given.get("preset") == "ipmi2021" else {}
+    return replace(settings, **preset | given)
 
 
 def run(experiment: Experiment, seed: int) -> dict[str, Any]:
@@ -126,19 +138,26 @@ def main() -> None:
     parser.add_argument("experiment", choices=[*experiments(short=True), "all"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--critic", type=float, help="weight of the simulator's critic, instead of the default")
+    parser.add_argument(
+        "--simulator", nargs="*", default=[], metavar="NAME=VALUE",
+        help="settings of the simulator instead of the experiment's, e.g. critic=0 or preset=ipmi2021 steps=500",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("science"))
     options = parser.parse_args()
     results = {}
     options.output.mkdir(parents=True, exist_ok=True)
     for name, experiment in experiments(options.short).items():
         if options.experiment in (name, "all"):
-            if options.critic is not None:
-                experiment = replace(experiment, simulator=replace(experiment.simulator, critic=options.critic))
+            experiment = replace(experiment, simulator=changed(experiment.simulator, options.simulator))
             results[name] = median([run(experiment, seed) for seed in range(1, options.seeds + 1)])
             text = markdown(results, options.seeds)
             (options.output / "science.md").write_text(text, encoding="utf-8")
-            record = {"short": options.short, "seeds": options.seeds, "critic": options.critic, "results": results}
+            record = {
+                "short": options.short,
+                "seeds": options.seeds,
+                "simulator": options.simulator,
+                "results": results,
+            }
             (options.output / "science.json").write_text(json.dumps(finite(record), indent=2) + "\n", encoding="utf-8")
     print(text)
 
