@@ -1,4 +1,4 @@
-"""The map follows the effect to another place, and is not there where there is no effect."""
+"""The map follows the effect to another place."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 
 import sanity
 from counterwarp.cohort.store import CohortStore
-from counterwarp.explain.evaluation import magnitude_share, signed_ncc
+from counterwarp.explain.evaluation import signed_ncc
 
 pytestmark = pytest.mark.science
 SEED = 1
@@ -16,18 +16,14 @@ QUICK = replace(
 )  # half a minute each on a core that is free
 
 
-def explained(folder, effect=1.0, moved=False):
+def explained(folder, moved):
     """Group map of held-out images, and the planted one."""
-    cohort = QUICK.cohort(folder / "cohort", SEED, effect, moved)
+    cohort = QUICK.cohort(folder / "cohort", SEED, 1.0, moved)
     return sanity.explain(QUICK, cohort, SEED, folder), sanity.planted_map(cohort), CohortStore(cohort).brain_mask
 
 
-def test_an_effect_elsewhere_moves_the_map_and_no_effect_leaves_none(tmp_path):
-    first, planted, mask = explained(tmp_path / "first")
+def test_an_effect_elsewhere_moves_the_map(tmp_path):
+    first, planted, mask = explained(tmp_path / "first", moved=False)
     moved, planted_there, _ = explained(tmp_path / "moved", moved=True)
     assert signed_ncc(first, planted, mask) > signed_ncc(first, planted_there, mask) + sanity.FOUND
     assert signed_ncc(moved, planted_there, mask) > signed_ncc(moved, planted, mask) + sanity.FOUND
-    nothing, truth, _ = explained(tmp_path / "null", effect=0.0)
-    assert not truth.any()
-    if nothing is not None:  # else the pipeline refuses to explain
-        assert abs(magnitude_share(nothing, planted, mask)) < sanity.SMALL * magnitude_share(first, planted, mask)
