@@ -1,11 +1,12 @@
 """Does the simulator move what the disease moves? Held-out images, planted truths, saliency beside it.
 
-    python benchmarks/science.py four-gaussians|resized-squares|atrophy|all [--seeds 3] [--short] [--critic W]
-        [--output DIR]
+    python benchmarks/science.py four-gaussians|resized-squares|atrophy|all [--seeds 3] [--short]
+        [--simulator NAME=VALUE ...] [--output DIR]
 
 four-gaussians   2-D, 32 x 32: two of four Gaussians are larger in cases
 resized-squares  2-D, 224 x 224 (--short: 112 x 112): the toy of DeFI-GAN; truth and score are differences of intensity
-atrophy          3-D brains on the network grid, 4 mm (--short: 8 mm): hippocampus and amygdala shrink, ventricles grow
+atrophy          3-D brains on the network grid, 4 mm (--short: 8 mm): hippocampus and amygdala shrink, ventricles grow;
+                 beside it also deformation-based morphometry (SyN) of the whole cohort
 
 Every seed makes a cohort of its own, trains both networks outside one fold and explains that fold. Printed and written
 to DIR as science.json and science.md: medians over the seeds.
@@ -20,16 +21,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import click
 import numpy as np
 
 from counterwarp.cohort import synthetic
 from counterwarp.cohort.planted import plant_effect
+from counterwarp.cohort.store import CohortStore
 from counterwarp.core import templates
-from counterwarp.core.settings import ClassifierSettings, SimulationSettings, SimulatorSettings
+from counterwarp.core.settings import IPMI2021, ClassifierSettings, SimulationSettings, SimulatorSettings
+from counterwarp.explain.evaluation import finite, planted_agreement
+from morphometry import group_difference
 from recovery import OURS, measure, train
 
+MORPHOMETRY = "SyN morphometry, all scans"
 PIXELS = ClassifierSettings(epochs=30, batch_size=16, shift=0.5, warp=0.5, noise=0.05, mirror=0.0, width=8)
 STILL = SimulatorSettings(batch_size=16, shift=0.0, warp=0.0)
 
@@ -42,6 +48,7 @@ class Experiment:
     classifier: ClassifierSettings
     simulator: SimulatorSettings
     difference: bool = False
+    morphometry: bool = False
 
 
 def experiments(short: bool) -> dict[str, Experiment]:
@@ -65,8 +72,20 @@ def experiments(short: bool) -> dict[str, Experiment]:
             ),
             ClassifierSettings(epochs=60),
             SimulatorSettings(steps=200 if short else 400),
+            morphometry=True,
         ),
     }  # fmt: skip
+
+
+def changed(settings: SimulatorSettings, words: list[str]) -> SimulatorSettings:
+    """Settings with some values replaced, written NAME=VALUE; a preset's values come before those beside it."""
+    kinds, given = get_type_hints(SimulatorSettings), {}
+    for name, _, value in (word.partition("=") for word in words):
+        if name not in kinds:
+            raise SystemExit(f"--simulator {name}: no such setting; there are {', '.join(kinds)}")
+        given[name] = click.types.convert_type(kinds[name]).convert(value, None, None)
+    preset = IPMI2021 if given.get("preset") == "ipmi2021" else {}
+    return replace(settings, **preset | given)
 
 
 def run(experiment: Experiment, seed: int) -> dict[str, Any]:
@@ -76,14 +95,24 @@ def run(experiment: Experiment, seed: int) -> dict[str, Any]:
         cohort = experiment.cohort(Path(folder) / "cohort", seed)
         networks = train(cohort, 0, seed, experiment.classifier, experiment.simulator, Path(folder))
         found = measure(cohort, networks, 0, experiment.difference)
+        if experiment.morphometry:
+            found["methods"][MORPHOMETRY] = measure_morphometry(cohort)
     return found | {"seconds": time.monotonic() - begin}
+
+
+def measure_morphometry(cohort: Path) -> dict[str, float]:
+    """Agreement of the groups' difference with the mean truth of all scans; it has no map of a participant."""
+    store, truths = CohortStore(cohort), np.load(cohort / "truth.npy")
+    signs = np.where(store.index["is_case"], -1, 1).reshape(-1, 1, 1, 1)
+    group = planted_agreement(group_difference(cohort), (signs * truths).mean(axis=0), store.brain_mask)
+    return {f"participant {key}": float("nan") for key in group} | {f"group {key}": v for key, v in group.items()}
 
 
 def median(found: list[Any]) -> Any:
     """Median over the seeds of every number of a nested record."""
     if isinstance(found[0], dict):
         return {key: median([f[key] for f in found]) for key in found[0]}
-    return float(np.nanmedian(found))
+    return float(np.nanmedian(found)) if np.isfinite(found).any() else float("nan")
 
 
 def markdown(results: dict[str, dict[str, Any]], seeds: int) -> str:
@@ -109,20 +138,27 @@ def main() -> None:
     parser.add_argument("experiment", choices=[*experiments(short=True), "all"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--critic", type=float, help="weight of the simulator's critic, instead of the default")
+    parser.add_argument(
+        "--simulator", nargs="*", default=[], metavar="NAME=VALUE",
+        help="settings of the simulator instead of the experiment's, e.g. critic=0 or preset=ipmi2021 steps=500",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("science"))
     options = parser.parse_args()
     results = {}
     options.output.mkdir(parents=True, exist_ok=True)
     for name, experiment in experiments(options.short).items():
         if options.experiment in (name, "all"):
-            if options.critic is not None:
-                experiment = replace(experiment, simulator=replace(experiment.simulator, critic=options.critic))
+            experiment = replace(experiment, simulator=changed(experiment.simulator, options.simulator))
             results[name] = median([run(experiment, seed) for seed in range(1, options.seeds + 1)])
             text = markdown(results, options.seeds)
             (options.output / "science.md").write_text(text, encoding="utf-8")
-            record = {"short": options.short, "seeds": options.seeds, "critic": options.critic, "results": results}
-            (options.output / "science.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            record = {
+                "short": options.short,
+                "seeds": options.seeds,
+                "simulator": options.simulator,
+                "results": results,
+            }
+            (options.output / "science.json").write_text(json.dumps(finite(record), indent=2) + "\n", encoding="utf-8")
     print(text)
 
 

@@ -5,15 +5,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
-from tiny_run import make_run
+from tiny_run import FOLDS, make_run
 
 from counterwarp.cli.evaluate import evaluate as command
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.explain.evaluation import planted_agreement
+from counterwarp.explain.faithfulness import faithfulness
 from counterwarp.explain.group_maps import DIRECTION, truth_on_grid
-from counterwarp.stages.evaluate import evaluate
+from counterwarp.networks.classifier import Classifier, save_classifier
+from counterwarp.stages.evaluate import evaluate, evaluate_faithfulness
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,56 @@ def test_the_table_is_printed_and_written(run, tmp_path):
 def test_a_missing_truth_is_named(run, tmp_path):
     with pytest.raises(InputError, match=r"sub-01_desc-inject_logjacobian.nii.gz: expected the planted log-Jacobian"):
         evaluate(run.results, tmp_path, tmp_path)
+
+
+class Sum(torch.nn.Module):
+    """A classifier whose evidence is the brightness of known voxels."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = torch.from_numpy(weights)
+
+    def forward(self, x):
+        return (x[:, 0] * self.weights).flatten(1).sum(1)
+
+
+def test_faithfulness_is_that_of_the_order():
+    random = np.random.default_rng(0)
+    brain = np.zeros((8, 8, 8), bool)
+    brain[2:] = True
+    weights = np.zeros(brain.shape, np.float32)
+    weights[4, 4] = 1
+    image = (1 + random.random(brain.shape)).astype(np.float32)
+    score = {
+        name: faithfulness(Sum(weights), image, values, brain)
+        for name, values in (("right", weights), ("wrong", 1 - weights))
+    }
+    # all of the evidence is in the first tenth: insertion is 1 from the second of 11 points on, deletion 0
+    assert score["right"] == pytest.approx(9 / 11, abs=1e-4)
+    assert score["wrong"] == pytest.approx(-9 / 11, abs=1e-4)
+    by_lot = [faithfulness(Sum(weights), image, random.standard_normal(brain.shape), brain) for _ in range(50)]
+    assert abs(np.mean(by_lot)) < 0.1
+    assert np.isnan(faithfulness(Sum(0 * weights), image, weights, brain))
+
+
+def test_without_a_truth_maps_are_held_against_the_classifier(run, tmp_path):
+    grid = images.load(run.cohort / "brain_mask.nii.gz")[1]
+    torch.manual_seed(0)
+    for fold in range(FOLDS):
+        folder = run.results / "models" / f"fold-{fold}" / "classifier"
+        folder.mkdir(parents=True)
+        save_classifier(Classifier(torch.zeros(1, 1, *grid.shape), 4), folder, width=4)
+    result = CliRunner().invoke(command, [str(run.results), "--output", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "| random order |" in result.output
+    table = pd.read_csv(tmp_path / "evaluation_faithfulness.csv", index_col="scan_id")
+    assert len(table) == 12
+    record = json.loads((tmp_path / "evaluation_faithfulness.json").read_text(encoding="utf-8"))
+    for name in ("log_jacobian", "gradient", "random_order"):
+        assert record["faithfulness"][name] == pytest.approx(table[name].median(), abs=1e-5)
+    (run.results / "models" / "fold-1" / "classifier").rename(tmp_path / "gone")
+    with pytest.raises(InputError, match="expected the classifier of fold 1"):
+        evaluate_faithfulness(run.results, 1, tmp_path)
 
 
 def test_the_core_is_where_the_change_is_large():

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -200,3 +201,20 @@ def test_only_correct_scans_are_those_whose_logit_has_their_groups_sign(tmp_path
     assert len(right) == len(positions) // 2 + 1
     with pytest.raises(InputError, match=r"no training scan of one group right, so --simulator\.only_correct"):
         classifiers.correctly_classified(store, Brightness(9.0), positions, device)
+
+
+def test_a_rare_group_counts_as_much_as_a_common_one(tmp_path, monkeypatch):
+    """Images that say nothing: the best answer is logit 0, not the log of the groups' sizes, which is below -1."""
+    store = CohortStore(write_packed_cohort(tmp_path, scans=60))
+    index = store.index.assign(is_case=(np.arange(60) % 10 < 2).astype(int))
+    index.to_csv(tmp_path / "index.csv", index=False)
+    np.save(tmp_path / "images.npy", np.zeros((60, *store.grid.shape), np.float16))
+    settings = ClassifierSettings(width=4, epochs=30, batch_size=60, learning_rate=0.03, noise=0.0, dropout=0.0)
+
+    def logit():
+        run = Run(launch("cpu", 1, "fp32", 0), 0, tmp_path / "history.csv", Checkpoint(None, stage="test"))
+        return float(classifiers.fit_classifier(CohortStore(tmp_path), 0, settings, run)[1]["logit"].mean())
+
+    assert abs(logit()) < 0.1
+    monkeypatch.setattr(classifiers, "case_weight", lambda *_: torch.tensor(1.0))
+    assert logit() < -0.5

@@ -1,4 +1,4 @@
-"""Command evaluate: maps of a simulated cohort against what was planted."""
+"""Command evaluate: maps against what was planted or, where nothing is known of that, against the classifier."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
 from counterwarp.explain.evaluation import finite, planted_agreement
+from counterwarp.explain.faithfulness import faithfulness
 from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION, MeanMap, load_on_grid, truth_on_grid
 from counterwarp.explain.regions import regions_on_grid
+from counterwarp.networks.classifier import load_classifier
 from counterwarp.report.results import Results
 
-LOG_JACOBIAN, DIFFERENCE = "log_jacobian", "image_difference"
+LOG_JACOBIAN, DIFFERENCE, RANDOM = "log_jacobian", "image_difference", "random_order"
 RETURN = ["folding_fraction", "margin_reached", "logit_return", "cycle_error", "cycle_mm"]
 MEASURES = ["signed_ncc", "absolute_ncc", "masked_ncc", "magnitude_share"]
 
@@ -63,6 +65,55 @@ def evaluate(maps: Path, truth: Path, output: Path) -> dict[str, Any]:
     return record
 
 
+def evaluate_faithfulness(maps: Path, seed: int, output: Path) -> dict[str, Any]:
+    """Write evaluation_faithfulness.json, .md and .csv (a row per scan): see ``explain.faithfulness``.
+
+    Every scan under its own direction and by the classifier that has not seen it; its saliency maps and a random map
+    of the ``seed`` beside it.
+
+    Parameters
+    ----------
+    maps : results of a run, with models/
+
+    Returns
+    -------
+    The record, as written; ``faithfulness`` has the medians over scans.
+
+    Raises
+    ------
+    InputError
+        If maps, scans or a fold's classifier are missing.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with stage_record(output / "evaluation_faithfulness.json", "evaluate", maps=maps, seed=seed) as record:
+        results, random = Results([maps]), np.random.default_rng(seed)
+        table = results.table("explanations_*.csv")
+        table = table[table["direction"] == table["is_case"].map(DIRECTION)].reset_index(drop=True)
+        brain, grid = _brain(results, table["scan_id"].iloc[0])
+        rows = []
+        for _, scans in table.groupby("fold"):
+            classifier = load_classifier(_classifier(maps, int(scans["fold"].iloc[0])))
+            for scan in scans.to_dict("records"):
+                image = load_on_grid(results.one(layout.aligned_t1w(scan["scan_id"])), grid)
+                found = _found(results, scan["scan_id"], scan["direction"], grid)
+                found[RANDOM] = random.standard_normal(image.shape)
+                row = {name: faithfulness(classifier, image, values, brain) for name, values in found.items()}
+                rows.append({"scan_id": scan["scan_id"]} | row)
+        scores = pd.DataFrame(rows).set_index("scan_id")
+        scores.round(6).to_csv(output / "evaluation_faithfulness.csv")
+        record["scans"] = len(scores)
+        record["faithfulness"] = finite(scores.median().to_dict())
+        (output / "evaluation_faithfulness.md").write_text(faithfulness_markdown(record), encoding="utf-8")
+    return record
+
+
+def _classifier(maps: Path, fold: int) -> Path:
+    folder = maps / "models" / f"fold-{fold}" / "classifier"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected the classifier of fold {fold}, found no such folder. Give a whole run.")
+    return folder
+
+
 def _own_direction(explanations: pd.DataFrame) -> pd.DataFrame:
     """The rows of inject of controls and remove of cases, with the share of the logit that returned."""
     needed = {"logit_returned", "cycle_error", "cycle_mm"}
@@ -92,7 +143,7 @@ def _maps_of_scan(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """What was found and what was planted for one scan, by name, on the network grid."""
     scan_id, direction = scan["scan_id"], scan["direction"]
-    found = {LOG_JACOBIAN: load_on_grid(results.one(layout.log_jacobian(scan_id, direction)), grid)}
+    found = _found(results, scan_id, direction, grid)
     affine = results.one(layout.affine(scan_id))
     planted = {LOG_JACOBIAN: truth_on_grid(truth / layout.truth_log_jacobian(scan_id, direction), affine, grid)}
     difference = truth / layout.truth_difference(scan_id, direction)
@@ -100,9 +151,15 @@ def _maps_of_scan(
         simulated = load_on_grid(results.one(layout.simulated_t1w(scan_id, direction)), grid)
         found[DIFFERENCE] = simulated - load_on_grid(results.one(layout.aligned_t1w(scan_id)), grid)
         planted[DIFFERENCE] = truth_on_grid(difference, affine, grid)
+    return found, planted
+
+
+def _found(results: Results, scan_id: str, direction: str, grid: Grid) -> dict[str, np.ndarray]:
+    """The log-Jacobian and the saliency maps of a scan, by name."""
+    found = {LOG_JACOBIAN: load_on_grid(results.one(layout.log_jacobian(scan_id, direction)), grid)}
     for path in results.all(f"{scan_id}_space-*_saliency.nii.gz"):
         found[path.name.partition("_desc-")[2].partition("_")[0]] = load_on_grid(path, grid)
-    return found, planted
+    return found
 
 
 def _measure(
@@ -168,6 +225,18 @@ def markdown(record: dict[str, Any]) -> str:
     lines += ["", "| planted region | found, % | planted, % |", "|---|---|---|"]
     for name, change in record["regions"].items():
         lines.append(f"| {name.replace('_', ' ')} | {change['found_percent']:.1f} | {change['planted_percent']:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def faithfulness_markdown(record: dict[str, Any]) -> str:
+    """The medians as a table for people."""
+    lines = [
+        f"Deletion and insertion in {record['scans']} held-out scans, medians.",
+        "",
+        "| map | faithfulness |",
+        "|---|---|",
+    ]
+    lines += [f"| {name.replace('_', ' ')} | {_number(value)} |" for name, value in record["faithfulness"].items()]
     return "\n".join(lines) + "\n"
 
 

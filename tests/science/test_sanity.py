@@ -1,0 +1,29 @@
+"""The map follows the effect to another place."""
+
+from dataclasses import replace
+
+import pytest
+
+import sanity
+from counterwarp.cohort.store import CohortStore
+from counterwarp.explain.evaluation import signed_ncc
+
+pytestmark = pytest.mark.science
+SEED = 1
+DATA = sanity.DATA["gaussians"]
+QUICK = replace(
+    DATA, classifier=replace(DATA.classifier, epochs=10), simulator=replace(DATA.simulator, steps=60)
+)  # half a minute each on a core that is free
+
+
+def explained(folder, moved):
+    """Group map of held-out images, and the planted one."""
+    cohort = QUICK.cohort(folder / "cohort", SEED, 1.0, moved)
+    return sanity.explain(QUICK, cohort, SEED, folder), sanity.planted_map(cohort), CohortStore(cohort).brain_mask
+
+
+def test_an_effect_elsewhere_moves_the_map(tmp_path):
+    first, planted, mask = explained(tmp_path / "first", moved=False)
+    moved, planted_there, _ = explained(tmp_path / "moved", moved=True)
+    assert signed_ncc(first, planted, mask) > signed_ncc(first, planted_there, mask) + sanity.FOUND
+    assert signed_ncc(moved, planted_there, mask) > signed_ncc(moved, planted, mask) + sanity.FOUND
