@@ -10,8 +10,9 @@ from counterwarp.core.settings import SaliencySettings
 from counterwarp.explain.saliency import attribute
 from counterwarp.networks.backbones import ARCHITECTURES
 from counterwarp.networks.classifier import Classifier, load_classifier, save_classifier
-from counterwarp.networks.condconv import CONVOLUTIONS, ConditionalConvolution
+from counterwarp.networks.condconv import ConditionalConvolution
 from counterwarp.networks.fields import DISPLACEMENT
+from counterwarp.networks.grouped import CHUNK, CONVOLUTIONS, WIDE, weight_gradient
 from counterwarp.networks.parallel import BatchNorm
 from counterwarp.networks.simulator import Simulator, build_simulator, load_simulator, save_simulator, space_to_depth
 
@@ -32,12 +33,13 @@ def per_sample(layer, x, condition):
     return torch.cat(out)
 
 
+@pytest.mark.parametrize("inputs", [4, WIDE])
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_grouped_convolution_equals_the_per_sample_definition(dimensions):
+def test_grouped_convolution_equals_the_per_sample_definition(dimensions, inputs):
     torch.manual_seed(0)
-    layer = ConditionalConvolution(dimensions, 4, 6, 1)
+    layer = ConditionalConvolution(dimensions, inputs, 6, 1)
     torch.nn.init.normal_(layer.bias)
-    x = torch.randn(3, 4, *SHAPES[dimensions])
+    x = torch.randn(3, inputs, *SHAPES[dimensions])
     condition = torch.tensor([[1.0], [-1.0], [1.0]])
     cotangent = torch.randn(3, 6, *SHAPES[dimensions])
     gradients = []
@@ -51,6 +53,17 @@ def test_grouped_convolution_equals_the_per_sample_definition(dimensions):
     assert torch.allclose(*outputs, atol=TOLERANCE)
     for a, b in zip(*gradients, strict=True):
         assert torch.allclose(a, b, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (40, 60), (16, 12, 14)])
+def test_the_gradient_of_kernels_by_matrix_products_is_autograds(shape):
+    torch.manual_seed(0)
+    x, cotangent = torch.randn(2, 5, *shape), torch.randn(2, 3, *shape)
+    kernels = torch.randn(2, 3, 5, *[3] * len(shape), requires_grad=True)
+    y = torch.cat([CONVOLUTIONS[len(shape)](s[None], k, padding=1) for s, k in zip(x, kernels, strict=True)])
+    (expected,) = torch.autograd.grad(y, kernels, cotangent)
+    assert torch.allclose(weight_gradient(x, cotangent, 3), expected, atol=TOLERANCE * float(expected.abs().max()))
+    assert shape == (16, 24) or x[0, 0].numel() > CHUNK  # more than one part
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

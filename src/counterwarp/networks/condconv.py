@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
+from counterwarp.networks.grouped import grouped_convolution
+
 BLOCK = 16  # a grouped convolution with fewer outputs than a CPU's vectors hold is several times slower
 
 
@@ -26,8 +27,6 @@ class ConditionalConvolution(nn.Module):
 
     def __init__(self, dimensions: int, inputs: int, outputs: int, conditions: int, experts: int = 3, kernel: int = 3):
         super().__init__()
-        self.convolve = CONVOLUTIONS[dimensions]
-        self.padding = kernel // 2
         self.weight = nn.Parameter(torch.empty(experts, outputs, inputs, *[kernel] * dimensions))
         self.bias = nn.Parameter(torch.zeros(experts, outputs))
         self.routing = nn.Linear(inputs + conditions, experts)
@@ -36,18 +35,10 @@ class ConditionalConvolution(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map (B, inputs, *shape) under conditions (B, conditions) to (B, outputs, *shape)."""
-        batch, inputs, *shape = x.shape
         alpha = torch.sigmoid(self.routing(torch.cat([x.flatten(2).mean(2), condition], dim=1)))  # (B, K)
         weight = torch.einsum("bk,k...->b...", alpha, self.weight)  # (B, out, in, *kernel)
         bias = alpha @ self.bias
         outputs = bias.shape[1]
         if unused := -outputs % BLOCK:
             weight, bias = F.pad(weight, (0, 0) * (weight.ndim - 2) + (0, unused)), F.pad(bias, (0, unused))
-        y = self.convolve(
-            x.reshape(1, batch * inputs, *shape),
-            weight.flatten(0, 1),
-            bias.flatten(),
-            padding=self.padding,
-            groups=batch,
-        )
-        return y.reshape(batch, -1, *shape)[:, :outputs]
+        return grouped_convolution(x, weight, bias)[:, :outputs]
