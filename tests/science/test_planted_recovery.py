@@ -10,7 +10,7 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout, templates
 from counterwarp.core.geometry import apply_affine
 from counterwarp.core.settings import ClassifierSettings, JacobianSettings, SimulatorSettings
-from counterwarp.networks.warps import exponentiate, upsample
+from counterwarp.networks import fields
 from counterwarp.stages.map_jacobians import map_jacobians
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
@@ -81,8 +81,8 @@ def test_the_written_velocity_makes_the_written_warp(planted, explained):
     assert np.allclose(half.spacing, 2 * np.array(grid.spacing))
     corner = np.full(3, -0.5)  # outer corner of the first voxel: both grids fill the same box
     assert np.allclose(apply_affine(half.affine, corner), apply_affine(grid.affine, corner), atol=1e-4)
-    full = exponentiate(upsample(torch.from_numpy(velocity).movedim(-1, 0)[None]), grid.spacing)
-    np.testing.assert_allclose(full[0].movedim(0, -1).numpy(), warp, atol=1e-4)  # mm
+    again = fields.warp(torch.from_numpy(velocity).movedim(-1, 0)[None], fields.VELOCITY, grid.spacing)
+    np.testing.assert_allclose(again[0].movedim(0, -1).numpy(), warp, atol=1e-4)  # mm
     doses = pd.concat(pd.read_csv(path) for path in (explained / "maps").glob("doses*.csv"))
     path = doses[(doses["scan_id"] == scan) & (doses["direction"] == "inject")]["logit"].to_numpy()
     table = pd.concat(pd.read_csv(path) for path in (explained / "maps").glob("explanations*.csv"))
