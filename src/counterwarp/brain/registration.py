@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
@@ -16,7 +17,7 @@ import SimpleITK as sitk
 from counterwarp.core.geometry import Grid, to_itk
 
 SEED = 1
-START_ANGLES = (-20.0, 0.0, 20.0)  # degrees of pitch and of roll
+START_ANGLES = (-20.0, 0.0, 20.0)  # degrees of pitch, roll and yaw
 ANTI_ALIAS = 0.4  # Gaussian sigma that takes a voxel s to S: ANTI_ALIAS * sqrt(S^2 - s^2)
 AFFINE_SCHEDULE = {
     "aff_metric": "mattes",
@@ -59,7 +60,7 @@ def resample_to_grid(image: sitk.Image, grid: Grid, transform: sitk.Transform | 
 
 
 def multistart_affine(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTransform:
-    """Affine by mutual information from nine starts of pitch and roll; the two best are refined, the best is returned.
+    """Affine by mutual information from 27 starts of pitch, roll and yaw; the two best are refined, the best wins.
 
     Centres of mass alone lose heads that are turned by more than about 15 degrees.
     """
@@ -69,11 +70,10 @@ def multistart_affine(fixed: sitk.Image, moving: sitk.Image) -> sitk.AffineTrans
         fine_fixed, fine_moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
     )
     starts = []
-    for pitch in START_ANGLES:
-        for roll in START_ANGLES:
-            start = sitk.Euler3DTransform(centred)
-            start.SetRotation(np.deg2rad(pitch), np.deg2rad(roll), 0.0)
-            starts.append(_optimise(coarse_fixed, coarse_moving, start, iterations=25))
+    for angles in product(START_ANGLES, repeat=3):
+        start = sitk.Euler3DTransform(centred)
+        start.SetRotation(*np.deg2rad(angles))
+        starts.append(_optimise(coarse_fixed, coarse_moving, start, iterations=25))
     starts.sort(key=lambda pair: pair[0])
     refined = []
     for _, rigid in starts[:2]:
