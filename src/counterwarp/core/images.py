@@ -60,7 +60,7 @@ def _write(image: nib.Nifti1Image, path: Path, sidecar: dict[str, Any] | None) -
     path.parent.mkdir(parents=True, exist_ok=True)
     content = image.to_bytes()
     if path.suffix == ".gz":
-        content = igzip.compress(content, COMPRESSION, mtime=0)  # ten times faster than zlib, as small
+        content = igzip.compress(content, COMPRESSION, mtime=0)  # faster than zlib, as small
     path.write_bytes(content)
     if sidecar is not None:
         sidecar_path = path.with_name(path.name.split(".")[0] + ".json")

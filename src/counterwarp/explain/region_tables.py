@@ -9,6 +9,7 @@ import pandas as pd
 
 from counterwarp.core.settings import ComparisonSettings
 from counterwarp.explain import contrasts
+from counterwarp.explain.contrasts import Contrast
 from counterwarp.explain.designs import MEAN
 from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION
 from counterwarp.explain.inference import infer, interval, mean_over_folds
@@ -68,13 +69,15 @@ def write(
     rounded = scans[first + numbers].round(dict.fromkeys(numbers, 4))
     rounded.drop(columns=["aligned_log", "both_log"]).to_csv(output / "regions_scans.csv", index=False)
     aligned, both = (_per_person(scans, name, people, regions) for name in ("aligned_log", "both_log"))
-    group = of_group(scans, people, aligned, both, regions, settings, seed)
+    asked = contrasts.standard(people, aligned, both, settings.nuisance)
+    group = of_group(scans, asked, regions, settings, seed)
     if planted is not None:
         group.insert(3, "planted_percent", 100 * planted)
     order = group["change_percent"].abs().sort_values(ascending=False).index
     group.loc[order].round(5).to_csv(output / "regions.csv", index=False)
     if settings.tested != MEAN:
-        tested = of_covariate(people, aligned, both, regions, settings, seed)
+        further, _ = contrasts.of_covariate(people, aligned, both, settings.tested, settings.nuisance)
+        tested = of_covariate(further, regions, settings, seed)
         tested.round(5).to_csv(output / "regions_tested.csv", index=False)
 
 
@@ -85,13 +88,7 @@ def _per_person(scans: pd.DataFrame, column: str, people: pd.DataFrame, regions:
 
 
 def of_group(
-    scans: pd.DataFrame,
-    people: pd.DataFrame,
-    aligned: np.ndarray,
-    both: np.ndarray,
-    regions: Regions,
-    settings: ComparisonSettings,
-    seed: int,
+    scans: pd.DataFrame, asked: list[Contrast], regions: Regions, settings: ComparisonSettings, seed: int
 ) -> pd.DataFrame:
     r"""A row per region: change from control to case with its 95 % interval over folds, effect size, corrected p.
 
@@ -99,12 +96,12 @@ def of_group(
     simulators ask for differs between held-out cases and controls; both are corrected over the regions by the largest
     \|t\| (of the mean: moderated).
     """
-    asked = {contrast.name: contrast for contrast in contrasts.standard(people, aligned, both, settings.nuisance)}
-    mean_test, group_test = asked["aligned"], asked[contrasts.GROUP_DIFFERENCE]
+    by_name = {contrast.name: contrast for contrast in asked}
+    mean_test, group_test = by_name["aligned"], by_name[contrasts.GROUP_DIFFERENCE]
     design = mean_test.design
     found = infer(mean_test.values, design, settings.permutations, seed)
     group = infer(group_test.values, group_test.design, settings.permutations, seed)
-    mean, error = mean_over_folds(aligned, design)
+    mean, error = mean_over_folds(mean_test.values, design)
     reach = interval(design) * error
     by_direction = scans.groupby(["is_case", "region"], sort=False)[["inject_percent", "remove_percent"]].mean()
     return pd.DataFrame({
@@ -122,17 +119,10 @@ def of_group(
     })  # fmt: skip
 
 
-def of_covariate(
-    people: pd.DataFrame,
-    aligned: np.ndarray,
-    both: np.ndarray,
-    regions: Regions,
-    settings: ComparisonSettings,
-    seed: int,
-) -> pd.DataFrame:
+def of_covariate(asked: list[Contrast], regions: Regions, settings: ComparisonSettings, seed: int) -> pd.DataFrame:
     """A row per contrast of the tested covariate and region: statistic, effect with its interval, corrected p."""
     tables = []
-    for contrast in contrasts.of_covariate(people, aligned, both, settings.tested, settings.nuisance)[0]:
+    for contrast in asked:
         design = contrast.design
         found = infer(contrast.values, design, settings.permutations, seed, comparisons=contrast.comparisons)
         tables.append(pd.DataFrame({

@@ -27,7 +27,7 @@ def grouped_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     -------
     Tensor, (B, outputs, *shape).
     """
-    # without AVX-512 oneDNN has no kernel of its own for the weights' gradient, which then takes three forward passes
+    # where oneDNN has no kernel of its own for the weights' gradient (AVX2) it is slow (benchmarks/simulator_step.py)
     slow = x.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2" and x.shape[1] >= WIDE
     if slow and weight.requires_grad and not torch.is_autocast_enabled("cpu"):
         return _Convolution.apply(x, weight, bias)
