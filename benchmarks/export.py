@@ -4,9 +4,10 @@
 
 Each variant is the stage MAP_JACOBIANS in a process of its own, as the pipeline starts it, without the start of Python.
 
-both ends    the logit before and after (--jacobians.doses 1), 8 images per scan (both directions)
-dose path    the logit at 21 doses too, the default
-in between   the first, but every file is written before the next scan is computed
+maps         the logit before and after (--jacobians.doses 1 --jacobians.cycle false), 8 images per scan
+in between   the same, but every file is written before the next scan is computed
+way back     the same, and every simulated scan warped back (--jacobians.doses 1)
+dose path    and the logit at 21 doses, the default
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.networks.simulator import Simulator, save_simulator
 from counterwarp.stages import map_jacobians as stage
 
-VARIANTS = {"both ends": 1, "dose path": JacobianSettings().doses, "in between": 1}
+MAPS = JacobianSettings(doses=1, cycle=False)
+VARIANTS = {"maps": MAPS, "in between": MAPS, "way back": JacobianSettings(doses=1), "dose path": JacobianSettings()}
 VELOCITY_SCALE = 0.3  # of the output layer: warps of some millimetres
 
 
@@ -63,7 +65,7 @@ def measure(cohort: Path, variant: str) -> dict[str, float]:
     """Export one chunk; the first scan, which warms up, does not count."""
     if variant == "in between":
         stage.BackgroundWriter = WriteAtOnce
-    settings, output = JacobianSettings(doses=VARIANTS[variant]), cohort.parent / "maps"
+    settings, output = VARIANTS[variant], cohort.parent / "maps"
     networks = cohort.parent / "classifier", cohort.parent / "simulator"
     stage.map_jacobians(cohort, *networks, 0, 1, "cpu", output, settings)
     begin = time.perf_counter()

@@ -18,9 +18,9 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import ClassifierSettings, SaliencySettings, SimulatorSettings
 from counterwarp.explain import saliency
 from counterwarp.explain.evaluation import planted_agreement, signed_ncc
-from counterwarp.explain.jacobians import Explanation, Return, explain, returning
+from counterwarp.explain.jacobians import Explanation, explain
 from counterwarp.networks.classifier import load_classifier
-from counterwarp.networks.simulator import CONDITIONS, load_simulator
+from counterwarp.networks.simulator import load_simulator
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 
@@ -50,7 +50,6 @@ class Held:
     sign: int
     image: torch.Tensor
     result: Explanation
-    back: Return
 
 
 def held_out(cohort: Path, networks: Path, fold: int) -> Iterator[Held]:
@@ -63,11 +62,8 @@ def held_out(cohort: Path, networks: Path, fold: int) -> Iterator[Held]:
         case = int(store.index["is_case"][position])
         direction, sign = ("remove", -1) if case else ("inject", 1)
         image = torch.from_numpy(store.images[position].astype(np.float32))[None, None]
-        with torch.no_grad():
-            field = simulator(image, torch.tensor([CONDITIONS[direction]]))[0]
-        result = explain(classifier, image, field, direction, spacing, brain, margin, 1, kind)
-        back = returning(classifier, simulator, image, result, direction, spacing, brain, kind)
-        yield Held(position, case, sign, image, result, back)
+        found = explain(classifier, simulator, image, spacing, brain, margin, 1, kind, [direction])
+        yield Held(position, case, sign, image, found[direction])
 
 
 def group_map(cohort: Path, networks: Path, fold: int) -> np.ndarray:
@@ -90,12 +86,12 @@ def measure(
     rows: list[dict[str, float]] = []
     maps: dict[str, list[np.ndarray]] = defaultdict(list)
     for held in held_out(cohort, networks, fold):
-        result, back, truth = held.result, held.back, held.sign * truths[held.position]
+        result, truth = held.result, held.sign * truths[held.position]
         found = {OURS: held.sign * _ours(result, held.image, difference)}
         found |= _saliency(methods, classifier, held.image, store.grid.spacing)
         row = {"margin_reached": float(result.margin_reached), "folding_fraction": result.folding_fraction,
-               "logit_return": (result.logit_simulated - back.logit) / (result.logit_simulated - result.logit),
-               "cycle_error": back.image_error, "cycle_mm": back.field_error,
+               "logit_return": (result.logit_simulated - result.back.logit) / (result.logit_simulated - result.logit),
+               "cycle_error": result.back.image_error, "cycle_mm": result.back.field_error,
                "is_case": held.is_case, "logit": result.logit}  # fmt: skip
         for name, values in found.items():
             row |= {f"{name}: {key}": value for key, value in _agreement(values, truth, masks).items()}

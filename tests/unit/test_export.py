@@ -14,7 +14,7 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.files import BackgroundWriter
 from counterwarp.core.settings import JacobianSettings
-from counterwarp.explain.jacobians import dose_path, explain, returning
+from counterwarp.explain.jacobians import dose_path, explain
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.networks.fields import VELOCITY, warp
 from counterwarp.networks.simulator import Simulator, save_simulator
@@ -69,15 +69,15 @@ def test_the_dose_path_is_that_of_warps_of_a_smaller_velocity(networks):
     doses = torch.linspace(0, 1, 6).tolist()
     warped = [resample(image, warp(coarse, VELOCITY, SPACING, dose), SPACING) for dose in doses]
     expected = torch.cat([classifier(one) for one in warped])
-    path = dose_path(classifier, image, coarse, warped[-1], SPACING, 5)
+    path = dose_path(classifier, image, coarse, warped[-1], SPACING, 5)[0]
     # ten times finer than the path's own range: both integrate the same flow, with other steps
     torch.testing.assert_close(path, expected, atol=0.1 * float(expected.max() - expected.min()), rtol=0)
     torch.testing.assert_close(path[0], expected[0])
     torch.testing.assert_close(path[-1], expected[-1])
-    ends = dose_path(classifier, image, coarse, warped[-1], SPACING, 1)
+    ends = dose_path(classifier, image, coarse, warped[-1], SPACING, 1)[0]
     torch.testing.assert_close(ends, expected[[0, -1]])
     brain = torch.ones(16, 24, 16, dtype=torch.bool)
-    result = explain(classifier, image, coarse[0], "inject", SPACING, brain, 1.0, 5)
+    result = explain(classifier, simulator, image, SPACING, brain, 1.0, 5)["inject"]
     torch.testing.assert_close(result.simulated, warped[-1][0, 0])
     assert result.logit_simulated == pytest.approx(float(expected[-1]), rel=1e-4)
 
@@ -123,10 +123,7 @@ def test_returning_by_the_opposite_warp_brings_the_scan_back(networks):
         return lambda _image, condition: sign(condition)[:, None, None, None, None] * torch.full((1, 3, 8, 12, 8), 8.0)
 
     for sign, error in ((lambda c: c, 0.0), (lambda c: c.abs(), 16 * 3**0.5)):
-        simulator = translate(sign)
-        coarse = simulator(image, torch.tensor([1.0]))
-        result = explain(networks[0], image, coarse[0], "inject", SPACING, brain, 1.0, 1)
-        back = returning(networks[0], simulator, image, result, "inject", SPACING, brain)
+        back = explain(networks[0], translate(sign), image, SPACING, brain, 1.0, 1)["inject"].back
         assert back.field_error == pytest.approx(error, abs=1e-3)  # mm
         # noise against itself, or against other noise of the same variance: 0, or about 2
         assert back.image_error == pytest.approx(0 if error == 0 else 2, abs=1e-5 if error == 0 else 0.3)
@@ -137,3 +134,16 @@ def test_the_table_says_how_far_a_scan_returns(exported):
     returned = table[["logit_returned", "cycle_error", "cycle_mm"]].to_numpy()
     assert np.isfinite(returned).all()
     assert (returned[:, 1:] > 0).all()
+
+
+def test_without_the_way_back_the_maps_are_the_same(exported, tmp_path):
+    store, out = exported
+    root, settings = out.parent, JacobianSettings(doses=2, cycle=False)
+    map_jacobians(root / "cohort", root / "classifier", root / "simulator", 1, 0, "cpu", tmp_path, settings)
+    name = "explanations_fold-1_chunk-0.csv"
+    table, full = pd.read_csv(tmp_path / name), pd.read_csv(out / name)
+    measured = ["logit_returned", "cycle_error", "cycle_mm"]
+    assert table[measured].isna().all().all()
+    pd.testing.assert_frame_equal(table.drop(columns=measured), full.drop(columns=measured))
+    scan = store.index["scan_id"][store.positions(1, held_out=True)[0]]
+    assert (tmp_path / layout.warp(scan, "inject")).read_bytes() == (out / layout.warp(scan, "inject")).read_bytes()

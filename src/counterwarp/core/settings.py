@@ -160,6 +160,9 @@ class JacobianSettings:
     """Export of warps and log-Jacobians."""
 
     doses: int = option(20, "Steps from dose 0 to 1 at which the logit is measured; 1: only before and after, faster.")
+    cycle: bool = option(
+        True, "Warp every simulated scan back by the opposite direction and measure what is left; false: faster."
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Explaining one scan: the warp that moves its logit, and the volume change that the warp asks of each tissue."""
+"""Explaining one scan: the warps that move its logit, and the volume change that they ask of each tissue.
+
+All directions of a scan are one batch: convolutions of one image alone are two to five times slower on a CPU.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,26 @@ from counterwarp.networks.fields import VELOCITY, inverse_warp, warp, warps_over
 from counterwarp.networks.simulator import CONDITIONS
 from counterwarp.networks.warps import compose, jacobian_determinant, resample, tissue_log_jacobian
 
-AT_ONCE = 7  # doses that are classified in one batch
+AT_ONCE = 8  # scans that are classified in one batch
+
+
+@dataclass(frozen=True)
+class Return:
+    """A counterfactual scan warped in the opposite direction, which ought to give the scan back.
+
+    Attributes
+    ----------
+    logit : float
+        Of the scan that came back.
+    image_error : float
+        Its mean squared difference from the scan over the brain, as a share of the scan's variance there.
+    field_error : float
+        Mean length of the displacement that is left over the brain, mm.
+    """
+
+    logit: float
+    image_error: float
+    field_error: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +66,8 @@ class Explanation:
         already, None if the full dose does not flip it.
     mean_displacement : float
         Mean length of the displacement over the brain, mm.
+    back : Return or None
+        What the simulator's opposite direction makes of the counterfactual; None if that was not asked for.
     """
 
     log_jacobian: Tensor
@@ -57,59 +81,68 @@ class Explanation:
     dose_logits: Tensor
     dose_to_flip: float | None
     mean_displacement: float
+    back: Return | None
 
 
 @torch.no_grad()
 def explain(
     classifier: nn.Module,
+    simulator: Callable[[Tensor, Tensor], Tensor],
     image: Tensor,
-    field: Tensor,
-    direction: str,
     spacing: Sequence[float],
     brain: Tensor,
     margin: float,
     doses: int,
     kind: str = VELOCITY,
-) -> Explanation:
-    """Warp one scan in one direction and measure the warp.
+    directions: Sequence[str] = tuple(CONDITIONS),
+    cycle: bool = True,
+) -> dict[str, Explanation]:
+    """Warp one scan in every direction and measure the warps.
 
     Parameters
     ----------
     image : Tensor, (1, 1, X, Y, Z), z-scored intensity
-    field : Tensor, (3, X/2, Y/2, Z/2) or, of a displacement, (3, X, Y, Z)
-        The simulator's output for this scan and direction, mm.
-    direction : "inject" or "remove"
     spacing : mm per voxel of the axis-aligned RAS+ grid
     brain : Tensor, (X, Y, Z) bool
     margin : logits
     doses : steps of the path
-    kind : what the field is, see ``networks.fields``
+    kind : what the simulator puts out, see ``networks.fields``
+    directions : of inject and remove, those wanted
+    cycle : warp every counterfactual back as well
 
     Raises
     ------
     KeyError
-        If the direction is unknown.
+        If a direction is unknown.
     """
-    sign = CONDITIONS[direction]
-    displacement = warp(field[None], kind, spacing)
-    simulated = resample(image, displacement, spacing)
-    path = dose_path(classifier, image, field[None], simulated, spacing, doses, kind)
-    logit, logit_simulated = float(path[0]), float(path[-1])
-    log_jacobian = tissue_log_jacobian(inverse_warp(field[None], kind, spacing), spacing)[0]
-    folded = (jacobian_determinant(displacement, spacing)[0] <= 0) | ~torch.isfinite(log_jacobian)
-    return Explanation(
-        log_jacobian=log_jacobian,
-        simulated=simulated[0, 0],
-        displacement=displacement[0],
-        logit=logit,
-        logit_simulated=logit_simulated,
-        margin_reached=sign * (logit_simulated - logit) >= margin,
-        folding_fraction=float(folded[brain].float().mean()),
-        field=field,
-        dose_logits=path,
-        dose_to_flip=dose_to_flip(path, sign),
-        mean_displacement=mean_length(displacement[0], brain),
-    )
+    conditions = torch.tensor([CONDITIONS[direction] for direction in directions], device=image.device)
+    images = image.expand(len(conditions), *image.shape[1:])
+    fields = simulator(images, conditions)
+    displacements = warp(fields, kind, spacing)
+    simulated = resample(images, displacements, spacing)
+    paths = dose_path(classifier, image, fields, simulated, spacing, doses, kind)
+    log_jacobians = tissue_log_jacobian(inverse_warp(fields, kind, spacing), spacing)
+    folded = (jacobian_determinant(displacements, spacing) <= 0) | ~torch.isfinite(log_jacobians)
+    back: list[Return] | list[None] = [None] * len(directions)
+    if cycle:
+        back = _returning(classifier, simulator, image, simulated, displacements, conditions, spacing, brain, kind)
+    return {
+        direction: Explanation(
+            log_jacobian=log_jacobians[i],
+            simulated=simulated[i, 0],
+            displacement=displacements[i],
+            logit=float(paths[i, 0]),
+            logit_simulated=float(paths[i, -1]),
+            margin_reached=CONDITIONS[direction] * float(paths[i, -1] - paths[i, 0]) >= margin,
+            folding_fraction=float(folded[i][brain].float().mean()),
+            field=fields[i],
+            dose_logits=paths[i],
+            dose_to_flip=dose_to_flip(paths[i], CONDITIONS[direction]),
+            mean_displacement=mean_length(displacements[i], brain),
+            back=back[i],
+        )
+        for i, direction in enumerate(directions)
+    }
 
 
 def mean_length(displacement: Tensor, brain: Tensor) -> float:
@@ -117,61 +150,42 @@ def mean_length(displacement: Tensor, brain: Tensor) -> float:
     return float(displacement.square().sum(0).sqrt()[brain].mean())  # Tensor.norm is slow across channels
 
 
-@dataclass(frozen=True)
-class Return:
-    """A counterfactual scan warped in the opposite direction, which ought to give the scan back.
-
-    Attributes
-    ----------
-    logit : float
-        Of the scan that came back.
-    image_error : float
-        Its mean squared difference from the scan over the brain, as a share of the scan's variance there.
-    field_error : float
-        Mean length of the displacement that is left over the brain, mm.
-    """
-
-    logit: float
-    image_error: float
-    field_error: float
-
-
-@torch.no_grad()
-def returning(
-    classifier: nn.Module,
-    simulator: Callable[[Tensor, Tensor], Tensor],
-    image: Tensor,
-    there: Explanation,
-    direction: str,
-    spacing: Sequence[float],
-    brain: Tensor,
-    kind: str = VELOCITY,
-) -> Return:
-    """Warp the counterfactual of a scan in the opposite direction and compare with the scan (see ``explain``)."""
-    simulated, away = there.simulated[None, None], there.displacement[None]
-    opposite = torch.tensor([-CONDITIONS[direction]], device=image.device)
-    back = warp(simulator(simulated, opposite), kind, spacing)
-    returned = resample(simulated, back, spacing)
+def _returning(
+    classifier: nn.Module, simulator: Callable[[Tensor, Tensor], Tensor], image: Tensor, simulated: Tensor,
+    displacements: Tensor, conditions: Tensor, spacing: Sequence[float], brain: Tensor, kind: str,
+) -> list[Return]:  # fmt: skip
+    """Warp every counterfactual in the direction opposite to its own and compare with the scan."""
+    backwards = warp(simulator(simulated, -conditions), kind, spacing)
+    returned = resample(simulated, backwards, spacing)
+    left = compose(displacements, backwards, spacing)
     scan = image[0, 0][brain]
-    return Return(
-        logit=float(classifier(returned)),
-        image_error=float((returned[0, 0][brain] - scan).square().mean() / scan.var()),
-        field_error=mean_length(compose(away, back, spacing)[0], brain),
-    )
+    return [
+        Return(
+            logit=float(logit),
+            image_error=float((one[0][brain] - scan).square().mean() / scan.var()),
+            field_error=mean_length(displacement, brain),
+        )
+        for logit, one, displacement in zip(classifier(returned), returned, left, strict=True)
+    ]
 
 
 def dose_path(
-    classifier: nn.Module, image: Tensor, field: Tensor, simulated: Tensor, spacing: Sequence[float], doses: int,
+    classifier: nn.Module, image: Tensor, fields: Tensor, simulated: Tensor, spacing: Sequence[float], doses: int,
     kind: str = VELOCITY,
 ) -> Tensor:  # fmt: skip
-    """Logits of the scan at doses 0, 1/doses, ... 1, (doses + 1,); ``simulated`` is the scan at dose 1."""
-    between = islice(warps_over_dose(field, kind, spacing, doses), doses - 1)
-    warped = [resample(image, displacement, spacing) for displacement in between]
-    path = torch.cat([image, *warped, simulated]).split(AT_ONCE)
-    return torch.cat([classifier(images).float() for images in path]).cpu()
+    """Logits of the scan under each of B fields at doses 0, 1/doses, ... 1, (B, doses + 1).
+
+    ``image`` (1, 1, X, Y, Z); ``fields`` (B, 3, ...); ``simulated`` (B, 1, X, Y, Z) is the scan at dose 1.
+    """
+    images = image.expand_as(simulated)
+    between = islice(warps_over_dose(fields, kind, spacing, doses), doses - 1)
+    warped = [resample(images, displacements, spacing) for displacements in between]
+    batches = torch.cat([image, *warped, simulated]).split(AT_ONCE)
+    logits = torch.cat([classifier(batch).float() for batch in batches]).cpu()
+    return torch.cat([logits[:1].expand(1, len(fields)), logits[1:].reshape(doses, -1)]).T
 
 
 def dose_to_flip(logits: Tensor, sign: float) -> float | None:
-    """Smallest dose at which sign * logit is positive, else None; ``logits`` as of ``dose_path``."""
+    """Smallest dose at which sign * logit is positive, else None; ``logits`` (doses + 1,), as of ``dose_path``."""
     flipped = torch.nonzero(sign * logits > 0)
     return round(int(flipped[0, 0]) / (len(logits) - 1), 2) if len(flipped) else None

@@ -15,10 +15,10 @@ from counterwarp.core import images, layout
 from counterwarp.core.files import BackgroundWriter
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import JacobianSettings
-from counterwarp.explain.jacobians import Explanation, Return, explain, returning
+from counterwarp.explain.jacobians import Explanation, explain
 from counterwarp.networks.classifier import load_classifier
 from counterwarp.networks.fields import VELOCITY
-from counterwarp.networks.simulator import CONDITIONS, AnySimulator, load_simulator
+from counterwarp.networks.simulator import load_simulator
 
 MEANINGS: dict[str, dict[str, Any]] = {
     "logjacobian": {
@@ -67,11 +67,11 @@ def map_jacobians(
             for position in np.flatnonzero((index["fold"] == fold) & (index["chunk"] == chunk)):
                 scan = index.iloc[position]
                 image = torch.from_numpy(store.images[position].astype(np.float32))[None, None].to(device)
-                for direction, field in zip(CONDITIONS, _fields(simulate, image), strict=True):
-                    result = explain(
-                        classify, image, field, direction, spacing, brain, margin, settings.doses, simulate.field
-                    )
-                    back = returning(classify, simulate, image, result, direction, spacing, brain, simulate.field)
+                results = explain(
+                    classify, simulate, image, spacing, brain, margin, settings.doses, simulate.field,
+                    cycle=settings.cycle,
+                )  # fmt: skip
+                for direction, result in results.items():
                     common = {"Direction": direction, "Fold": fold}
                     common |= {"GeneratedBy": [{"Name": "counterwarp", "Version": record["version"]}]}
                     _save(write, output, scan["scan_id"], direction, result, store, common)
@@ -79,19 +79,12 @@ def map_jacobians(
                         _save_velocity(
                             write, output / layout.velocity(scan["scan_id"], direction), result, store, common
                         )
-                    rows.append(_row(scan, fold, direction, result, back, margin))
+                    rows.append(_row(scan, fold, direction, result, margin))
                     dose = np.linspace(0, 1, settings.doses + 1).round(2)
                     path = {"dose": dose, "logit": result.dose_logits.tolist()}
                     paths.append(pd.DataFrame({"scan_id": scan["scan_id"], "direction": direction, **path}))
         pd.DataFrame(rows).to_csv(output / f"explanations_{name}.csv", index=False)
         pd.concat(paths).round(4).to_csv(output / f"doses_{name}.csv", index=False)
-
-
-@torch.no_grad()
-def _fields(simulator: AnySimulator, image: torch.Tensor) -> torch.Tensor:
-    """The simulator's output for one scan (1, 1, X, Y, Z) in every direction, (directions, 3, ...), mm."""
-    conditions = torch.tensor(list(CONDITIONS.values()), device=image.device)
-    return simulator(image.expand(len(conditions), -1, -1, -1, -1), conditions)
 
 
 def _save(
@@ -115,9 +108,7 @@ def _save_velocity(
     write(images.save_displacement, path, velocity, store.grid.coarser(2), MEANINGS["velocity"] | common)
 
 
-def _row(
-    scan: pd.Series, fold: int, direction: str, result: Explanation, back: Return, margin: float
-) -> dict[str, Any]:
+def _row(scan: pd.Series, fold: int, direction: str, result: Explanation, margin: float) -> dict[str, Any]:
     """One line of the chunk's table; logits, mm."""
     return {
         "scan_id": scan["scan_id"],
@@ -132,7 +123,7 @@ def _row(
         "folding_fraction": result.folding_fraction,
         "dose_to_flip": result.dose_to_flip,
         "mean_displacement_mm": result.mean_displacement,
-        "logit_returned": back.logit,
-        "cycle_error": back.image_error,
-        "cycle_mm": back.field_error,
+        "logit_returned": result.back and result.back.logit,
+        "cycle_error": result.back and result.back.image_error,
+        "cycle_mm": result.back and result.back.field_error,
     }
