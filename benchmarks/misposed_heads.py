@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -170,8 +171,18 @@ def changes(orientations: int, poses: int) -> dict[str, Change]:
     return named
 
 
-def measure(name: str, head: Head, templates: Path, folder: Path) -> tuple[float, str, np.ndarray]:
-    """Dice, verdict and affine (MNI152 to scan points, RAS+ mm) of one head."""
+@dataclass(frozen=True)
+class Found:
+    """Overlap, verdict and affine (MNI152 to scan points, RAS+ mm) of a head, and what had been done to it."""
+
+    dice: float
+    status: str
+    affine: np.ndarray
+    change: np.ndarray
+
+
+def measure(name: str, head: Head, templates: Path, folder: Path) -> Found:
+    """Extract and align one head."""
     scan = f"sub-{''.join(c for c in name if c.isalnum())}"
     folder.mkdir(parents=True, exist_ok=True)
     nib.save(head.t1w, folder / f"{scan}_T1w.nii.gz")
@@ -181,7 +192,7 @@ def measure(name: str, head: Head, templates: Path, folder: Path) -> tuple[float
     run("align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(folder), *common)
     dice = overlap(read_mask(mask), np.asarray(head.brain.dataobj) > 0)
     status = json.loads((folder / layout.quality_record(scan)).read_text(encoding="utf-8"))["status"]
-    return dice, status, read_itk_affine(folder / layout.affine(scan))
+    return Found(dice, status, read_itk_affine(folder / layout.affine(scan)), head.change)
 
 
 @click.command()
@@ -190,8 +201,9 @@ def measure(name: str, head: Head, templates: Path, folder: Path) -> tuple[float
 @click.option("--poses", type=int, default=8, show_default=True, help="How many random poses.")
 @click.option("--orientations", type=int, default=6, show_default=True, help="How many of the 48 orientations.")
 @click.option("--only", default="", help="Only the changes whose name has this text in it.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Heads at a time.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def misposed_heads(t1w: Path, labels: Path, poses: int, orientations: int, only: str, output: Path) -> None:
+def misposed_heads(t1w: Path, labels: Path, poses: int, orientations: int, only: str, jobs: int, output: Path) -> None:
     """Print Dice, affine error and verdict of every change, and write them to OUTPUT/misposed_heads.json."""
     templates = output / "templates"
     if not (templates / "templates.json").exists():
@@ -200,19 +212,25 @@ def misposed_heads(t1w: Path, labels: Path, poses: int, orientations: int, only:
     brain = nib.Nifti1Image(true_brain(labels).astype(np.uint8), scan.affine)
     original = Head(nib.Nifti1Image(np.asarray(scan.dataobj, np.float32), scan.affine), brain, np.eye(4))
     template = nib.Nifti1Image.from_filename(str(templates / "MNI152_mask.nii.gz"))
-    reference = np.eye(4)
     points = apply_affine(template.affine, np.argwhere(np.asarray(template.dataobj) > 0)[::50])
-    rows: dict[str, dict] = {}
-    for name, change in changes(orientations, poses).items():
-        if name == "unchanged" or only in name:
-            head = change(original)
-            dice, status, affine = measure(name, head, templates, output / "heads")
-            reference = affine if name == "unchanged" else reference
-            distance = apply_affine(head.change @ reference, points) - apply_affine(affine, points)
-            error = float(np.sqrt((distance**2).sum(1).mean()))
-            rows[name] = {"dice": float(dice), "affine_error_mm": error, "status": status}
-            (output / "misposed_heads.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    asked = {name: change for name, change in changes(orientations, poses).items() if only in name}
+
+    def measured(name: str, change: Change) -> Found:
+        return measure(name, change(original), templates, output / "heads")
+
+    reference = measured("unchanged", asked.pop("unchanged", lambda head: head))
+    with ThreadPoolExecutor(jobs) as pool:
+        found = {"unchanged": reference} | dict(zip(asked, pool.map(measured, asked, asked.values()), strict=True))
+    rows = {name: row(one, reference, points) for name, one in found.items()}
+    (output / "misposed_heads.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     print_summary(rows)
+
+
+def row(found: Found, reference: Found, points: np.ndarray) -> dict[str, float | str]:
+    """A line of the table; the error is the root mean square over MNI152 ``points`` (N, 3) of the brain, RAS+ mm."""
+    distance = apply_affine(found.change @ reference.affine, points) - apply_affine(found.affine, points)
+    error = float(np.sqrt((distance**2).sum(1).mean()))
+    return {"dice": found.dice, "affine_error_mm": error, "status": found.status}
 
 
 def print_summary(rows: dict[str, dict]) -> None:
