@@ -11,6 +11,8 @@ GOOD = {
     "brain_volume_ml": 1400.0,
     "edge_share": 0.0,
     "contrast_to_noise": 2.0,
+    "white_to_grey": 1.3,
+    "voxel_volume_mm3": 1.0,
     **{f"scale_{axis}": 1.05 for axis in range(3)},
 }
 

@@ -232,6 +232,12 @@ def test_a_mirrored_map_is_the_least_typical():
     assert found[0] == pytest.approx(np.corrcoef(values[0], values[1:].mean(0))[0, 1])
 
 
+def test_other_differences_between_the_groups_are_listed(with_truth):
+    evaluation = json.loads((with_truth[1] / "evaluation.json").read_text(encoding="utf-8"))
+    assert [row["property"] for row in evaluation["balance"]] == ["age"]  # the only metric is the same for all
+    assert "What else differs between the groups" in words(with_truth[1])
+
+
 def test_a_users_words_are_escaped(with_truth, tmp_path):
     run = with_truth[0]
     (tmp_path / "results").mkdir()
@@ -280,6 +286,7 @@ def test_weak_runs_carry_a_warning():
     weak = {
         "classifier": {"auc": 0.55},
         "simulator": {"margin_reached": {"inject": 0.5, "remove": 1.0}, "folding_fraction": 0.01},
+        "balance": [],
     }
     first, second, third = warnings(weak)
     assert "AUC 0.55" in first

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from counterwarp.brain.registration import isotropic
-from counterwarp.brain.tissue import contrast_to_noise
+from counterwarp.brain.tissue import contrast
 from counterwarp.core.geometry import ras_matrix
 from counterwarp.core.settings import AlignmentSettings
 
@@ -34,7 +34,8 @@ def quality_metrics(
     template_dice : overlap of the aligned mask and the template's
     brain_volume_ml : of the mask on the scan's own grid
     edge_share : share of the mask's voxels that touch the border of the network grid
-    contrast_to_noise : of white and grey matter (see ``brain.tissue``)
+    contrast_to_noise, white_to_grey : of white and grey matter (see ``brain.tissue``)
+    voxel_volume_mm3 : of the scan's own grid
     scale_0, scale_1, scale_2 : singular values of the affine; 0.9 is a brain 0.9 times the template's length
     """
     reference = isotropic(template, RESOLUTION)
@@ -50,7 +51,8 @@ def quality_metrics(
         "template_dice": float(2 * (here & there).sum() / (here.sum() + there.sum())),
         "brain_volume_ml": float(sitk.GetArrayViewFromImage(mask).sum() * np.prod(mask.GetSpacing()) / 1000),
         "edge_share": float(on_grid[faces].sum() / on_grid.sum()),
-        "contrast_to_noise": contrast_to_noise(sitk.GetArrayViewFromImage(scan)[here]),
+        **contrast(sitk.GetArrayViewFromImage(scan)[here]),
+        "voxel_volume_mm3": float(np.prod(mask.GetSpacing())),
         **{f"scale_{i}": float(scale) for i, scale in enumerate(scales)},
     }
 

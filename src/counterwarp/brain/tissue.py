@@ -18,9 +18,16 @@ def tissue_centres(values: np.ndarray) -> np.ndarray:
     return centres
 
 
-def contrast_to_noise(values: np.ndarray) -> float:
-    """Distance of white from grey matter over the spread of intensities within those two classes."""
+def contrast(values: np.ndarray) -> dict[str, float]:
+    """How white and grey matter differ in a picture.
+
+    ``white_to_grey``: ratio of their mean intensities. ``contrast_to_noise``: their distance over the spread of
+    intensities within the two classes.
+    """
     centres = tissue_centres(values)
     nearest = np.abs(values[:, None] - centres).argmin(1)
     spread = np.concatenate([values[nearest == k] - centres[k] for k in (1, 2)]).std()
-    return float((centres[2] - centres[1]) / spread)
+    return {
+        "contrast_to_noise": float((centres[2] - centres[1]) / spread),
+        "white_to_grey": float(centres[2] / centres[1]),
+    }

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from counterwarp.core import images, layout
+from counterwarp.explain.balance import NOT_COVARIATES
 from counterwarp.report import figures, page, tables, viewer
 from counterwarp.report.results import Results
 
@@ -40,7 +41,7 @@ def write_pages(
             scan_id=scan_id,
             group=person["group"],
             fold=int(rows["fold"].iloc[0]),
-            covariates=person.drop(tables.NOT_COVARIATES, errors="ignore").dropna().to_dict(),
+            covariates=person.drop(NOT_COVARIATES, errors="ignore").dropna().to_dict(),
             doses=[_sentence(row, groups) for row in rows.itertuples()],
             viewer=_volumes(results, str(scan_id)),
             path=Markup(figures.vector("path", (7, 3), partial(_paint_path, path=paths[paths["scan_id"] == scan_id]))),

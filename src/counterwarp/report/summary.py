@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from counterwarp import __version__
+from counterwarp.explain.balance import AUC, PICTURES
 from counterwarp.explain.evaluation import classifier_metrics, finite, simulator_metrics
 
 PACKAGES = (
@@ -22,8 +23,9 @@ WEAK_MARGIN = 0.9  # share of scans; below it the simulators often fail to do wh
 
 
 def evaluate(
-    predictions: pd.DataFrame, explanations: pd.DataFrame, comparison: dict[str, Any], records: list[dict[str, Any]]
-) -> dict[str, Any]:
+    predictions: pd.DataFrame, explanations: pd.DataFrame, comparison: dict[str, Any], records: list[dict[str, Any]],
+    balance: pd.DataFrame,
+) -> dict[str, Any]:  # fmt: skip
     """The content of evaluation.json.
 
     Parameters
@@ -36,6 +38,8 @@ def evaluate(
         comparison.json; its truth enters only if there is one.
     records : list of dict
         All stages' records.
+    balance : DataFrame
+        What else differs between the groups, see ``explain.balance``.
     """
     evaluation = {
         "version": __version__,
@@ -44,6 +48,7 @@ def evaluate(
         "simulator": simulator_metrics(explanations),
         "consistency": comparison["consistency"],
         "saliency": comparison["saliency"],
+        "balance": balance.to_dict("records"),
         "seconds": seconds(records),
     }
     if "truth" in comparison:
@@ -92,7 +97,23 @@ def warnings(evaluation: dict[str, Any]) -> list[str]:
     folding = evaluation["simulator"]["folding_fraction"]
     if folding:
         found.append(f"Warps fold in {folding:.2%} of brain voxels; volume change has no meaning there.")
-    return found
+    return found + [_imbalance(row) for row in evaluation["balance"] if row["warn"]]
+
+
+def _imbalance(row: dict[str, Any]) -> str:
+    """One other difference between the groups, in words."""
+    name = row["property"].replace("_", " ")
+    chance = f"a case is above a control with a chance of {row['size']:.0%}"
+    size = chance if row["measure"] == AUC else f"{row['measure']} {row['size']:.2f}"
+    what = f"The groups also differ in {name} ({row['control']} in controls, {row['case']} in cases; {size}). "
+    if row["kind"] == PICTURES:
+        return what + (
+            "That is a property of the pictures: the classifier may have used it, and a warp cannot show it. Compare "
+            "scans of one scanner and protocol."
+        )
+    return (
+        what + "The maps may show this difference as much as the groups'. Match the groups, or compare within levels."
+    )
 
 
 def _times(records: list[dict[str, Any]]) -> dict[str, list[float]]:

@@ -11,7 +11,6 @@ from counterwarp.core import layout
 from counterwarp.report.figures import thumbnail
 from counterwarp.report.results import Results
 
-NOT_COVARIATES = ["scan_id", "participant_id", "session_id", "t1w", "mask", "group", "is_case"]
 SIGNIFICANT_P = 0.05
 DOUBTFUL_FIRST = {"FAIL": 0, "REVIEW": 1, "PASS": 2}
 
@@ -41,6 +40,11 @@ def scan_quality(results: Results, groups: dict[str, str]) -> list[dict[str, Any
         record["group"] = groups.get(record["scan_id"], "")
         scans.append(record)
     return sorted(scans, key=lambda scan: (DOUBTFUL_FIRST[scan["status"]], scan["scan_id"]))
+
+
+def quality_metrics(scans: list[dict[str, Any]]) -> pd.DataFrame:
+    """Metrics of the scans' quality records, a row per scan, index scan_id."""
+    return pd.DataFrame([{"scan_id": scan["scan_id"], **scan["metrics"]} for scan in scans]).set_index("scan_id")
 
 
 def participants(explanations: pd.DataFrame, typicality: dict[str, float], groups: dict[int, str]) -> pd.DataFrame:

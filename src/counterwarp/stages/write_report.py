@@ -15,6 +15,7 @@ from counterwarp.core import images, layout, templates
 from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
 from counterwarp.explain import saliency
+from counterwarp.explain.balance import group_balance
 from counterwarp.report import brains, illustrations, metadata, page, summary, tables, viewer
 from counterwarp.report.participants import write_pages
 from counterwarp.report.results import Results
@@ -42,7 +43,9 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
         explanations = results.table("explanations_*.csv")
         paths = results.table("doses_*.csv").merge(cohort[["scan_id", "is_case"]], on="scan_id")
         records = results.records()
-        evaluation = summary.evaluate(predictions, explanations, comparison, records)
+        scans = tables.scan_quality(results, dict(zip(cohort["scan_id"], cohort["group"], strict=True)))
+        balance = group_balance(cohort, tables.quality_metrics(scans))
+        evaluation = summary.evaluate(predictions, explanations, comparison, records, balance)
         (output / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
         metadata.write_participants(output / "participants.tsv", cohort)
         metadata.write_description(output / "dataset_description.json")
@@ -96,7 +99,7 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             cohort=tables.describe_groups(cohort),
             exclusions=tables.rows(results.table("exclusions.csv")),
             problems=tables.rows(results.table("problems.csv")),
-            scans=tables.scan_quality(results, dict(zip(cohort["scan_id"], cohort["group"], strict=True))),
+            scans=scans,
             stages=summary.stage_table(records),
         )
         (output / "report.html").write_text(html, encoding="utf-8")
