@@ -4,7 +4,8 @@
     ... --only degrees      only the turned heads
 
 The true brain is made as in ``brain_extraction.py`` and carried along. The affine of every variant must be the known
-change after the affine of the unchanged head: the root mean square distance over the brain is printed in mm.
+change after the affine of the unchanged head: the root mean square distance over the brain is printed in mm. A run
+that was broken off continues: heads whose record is in the output folder are not extracted again.
 """
 
 from __future__ import annotations
@@ -185,13 +186,14 @@ def measure(name: str, head: Head, templates: Path, folder: Path) -> Found:
     """Extract and align one head."""
     scan = f"sub-{''.join(c for c in name if c.isalnum())}"
     folder.mkdir(parents=True, exist_ok=True)
-    nib.save(head.t1w, folder / f"{scan}_T1w.nii.gz")
-    common = ("--scan-id", scan, "--templates", str(templates))
-    run("extract-brain", str(folder / f"{scan}_T1w.nii.gz"), str(folder), *common)
-    native, mask = folder / layout.native_t1w(scan), folder / layout.native_mask(scan)
-    run("align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(folder), *common)
+    native, mask, record = (folder / f(scan) for f in (layout.native_t1w, layout.native_mask, layout.quality_record))
+    if not record.exists():
+        nib.save(head.t1w, folder / f"{scan}_T1w.nii.gz")
+        common = ("--scan-id", scan, "--templates", str(templates))
+        run("extract-brain", str(folder / f"{scan}_T1w.nii.gz"), str(folder), *common)
+        run("align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(folder), *common)
     dice = overlap(read_mask(mask), np.asarray(head.brain.dataobj) > 0)
-    status = json.loads((folder / layout.quality_record(scan)).read_text(encoding="utf-8"))["status"]
+    status = json.loads(record.read_text(encoding="utf-8"))["status"]
     return Found(dice, status, read_itk_affine(folder / layout.affine(scan)), head.change)
 
 
