@@ -184,7 +184,7 @@ class Found:
 
 def measure(name: str, head: Head, templates: Path, folder: Path) -> Found:
     """Extract and align one head."""
-    scan = f"sub-{''.join(c for c in name if c.isalnum())}"
+    scan = "sub-" + "".join(c for c in name.replace("+", "plus").replace("-", "minus") if c.isalnum())
     folder.mkdir(parents=True, exist_ok=True)
     native, mask, record = (folder / f(scan) for f in (layout.native_t1w, layout.native_mask, layout.quality_record))
     if not record.exists():
