@@ -1,6 +1,6 @@
 """Stub run of a large cohort: what the scheduler and the file system bear.
 
-    python benchmarks/scale.py --scans 2000 --folds 5          (about 20 minutes on 2 cores)
+    python benchmarks/scale.py --scans 2000 --folds 5          (about 12 minutes on 2 cores)
 
 Every task is started, watched, published and cached as in a real run, but only creates empty files. Printed: time
 per task beyond the task's own, peak memory of the head job (resident set of Nextflow's Java), files written and the
