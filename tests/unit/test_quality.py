@@ -1,8 +1,10 @@
 """The verdict of the quality gate: every limit with its words."""
 
+import numpy as np
 import pytest
 
 from counterwarp.brain.quality import judge
+from counterwarp.brain.tissue import contrast
 from counterwarp.core.settings import AlignmentSettings
 
 GOOD = {
@@ -43,3 +45,10 @@ def test_every_limit_has_its_words(metric, value, status, reason):
 def test_the_worst_reason_decides_and_comes_first():
     status, reasons = judge(GOOD | {"edge_share": 0.03, "template_dice": 0.1}, AlignmentSettings())
     assert status == "FAIL" and len(reasons) == 2 and reasons[0].startswith("overlap")
+
+
+def test_contrast_of_known_tissues():
+    random = np.random.default_rng(0)
+    found = contrast(np.concatenate([random.normal(mean, 10, 5000) for mean in (100, 200, 300)]))
+    assert found["white_to_grey"] == pytest.approx(1.5, rel=0.01)
+    assert found["contrast_to_noise"] == pytest.approx(10, rel=0.03)  # (300 - 200) / 10

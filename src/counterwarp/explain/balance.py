@@ -12,8 +12,8 @@ from scipy.stats.contingency import association
 from counterwarp.explain.evaluation import auc
 
 NOT_COVARIATES = ["scan_id", "participant_id", "session_id", "t1w", "mask", "group", "is_case"]
-PICTURE = ("contrast_to_noise", "white_to_grey", "voxel_volume_mm3")  # quality metrics of the picture, not the brain
-COVARIATE, PICTURES, BRAIN = "covariate", "picture", "brain"  # kinds
+PICTURE_METRICS = ("contrast_to_noise", "white_to_grey", "voxel_volume_mm3")  # not of the brain
+COVARIATE, PICTURE, BRAIN = "covariate", "picture", "brain"  # kinds
 AUC, CRAMER = "AUC", "Cramér's V"
 LEVELS = 20  # a column of more different words is no covariate but notes
 FOUND, LARGE = 0.05, {AUC: 0.2, CRAMER: 0.3}  # q; distance of AUC from 0.5, and V, from which a reader is warned
@@ -36,7 +36,7 @@ def group_balance(cohort: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """
     covariates = cohort.drop(columns=NOT_COVARIATES, errors="ignore")
     kinds = dict.fromkeys(covariates, COVARIATE) | {
-        name: PICTURES if name in PICTURE else BRAIN for name in metrics if name not in covariates
+        name: PICTURE if name in PICTURE_METRICS else BRAIN for name in metrics if name not in covariates
     }
     scans = cohort[["scan_id", "participant_id", "is_case", *covariates]].merge(
         metrics[[name for name in metrics if name not in covariates]], left_on="scan_id", right_index=True, how="left"

@@ -1,6 +1,6 @@
 """Explaining one scan: the warps that move its logit, and the volume change that they ask of each tissue.
 
-All directions of a scan are one batch: convolutions of one image alone are two to five times slower on a CPU.
+All directions of a scan are one batch: of one image alone, PyTorch convolves without oneDNN on a CPU.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from counterwarp.networks.fields import VELOCITY, inverse_warp, warp, warps_over_dose
 from counterwarp.networks.simulator import CONDITIONS
 from counterwarp.networks.warps import compose, jacobian_determinant, resample, tissue_log_jacobian
-
-AT_ONCE = 8  # scans that are classified in one batch
 
 
 @dataclass(frozen=True)
@@ -178,11 +176,10 @@ def dose_path(
     ``image`` (1, 1, X, Y, Z); ``fields`` (B, 3, ...); ``simulated`` (B, 1, X, Y, Z) is the scan at dose 1.
     """
     images = image.expand_as(simulated)
-    between = islice(warps_over_dose(fields, kind, spacing, doses), doses - 1)
-    warped = [resample(images, displacements, spacing) for displacements in between]
-    batches = torch.cat([image, *warped, simulated]).split(AT_ONCE)
-    logits = torch.cat([classifier(batch).float() for batch in batches]).cpu()
-    return torch.cat([logits[:1].expand(1, len(fields)), logits[1:].reshape(doses, -1)]).T
+    before, after = classifier(torch.cat([image, simulated])).float().split([1, len(fields)])
+    displacements = islice(warps_over_dose(fields, kind, spacing, doses), doses - 1)
+    between = [classifier(resample(images, displacement, spacing)).float() for displacement in displacements]
+    return torch.stack([before.expand_as(after), *between, after], dim=1).cpu()
 
 
 def dose_to_flip(logits: Tensor, sign: float) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from counterwarp import __version__
-from counterwarp.explain.balance import AUC, PICTURES
+from counterwarp.explain.balance import AUC, PICTURE
 from counterwarp.explain.evaluation import classifier_metrics, finite, simulator_metrics
 
 PACKAGES = (
@@ -103,10 +103,11 @@ def warnings(evaluation: dict[str, Any]) -> list[str]:
 def _imbalance(row: dict[str, Any]) -> str:
     """One other difference between the groups, in words."""
     name = row["property"].replace("_", " ")
-    chance = f"a case is above a control with a chance of {row['size']:.0%}"
-    size = chance if row["measure"] == AUC else f"{row['measure']} {row['size']:.2f}"
+    size = f"{row['measure']} {row['size']:.2f}"
+    if row["measure"] == AUC:
+        size = f"a case is above a control with a chance of {row['size']:.0%}"
     what = f"The groups also differ in {name} ({row['control']} in controls, {row['case']} in cases; {size}). "
-    if row["kind"] == PICTURES:
+    if row["kind"] == PICTURE:
         return what + (
             "That is a property of the pictures: the classifier may have used it, and a warp cannot show it. Compare "
             "scans of one scanner and protocol."

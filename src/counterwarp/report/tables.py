@@ -44,7 +44,7 @@ def scan_quality(results: Results, groups: dict[str, str]) -> list[dict[str, Any
 
 def quality_metrics(scans: list[dict[str, Any]]) -> pd.DataFrame:
     """Metrics of the scans' quality records, a row per scan, index scan_id."""
-    return pd.DataFrame([{"scan_id": scan["scan_id"], **scan["metrics"]} for scan in scans]).set_index("scan_id")
+    return pd.DataFrame.from_dict({scan["scan_id"]: scan["metrics"] for scan in scans}, orient="index")
 
 
 def participants(explanations: pd.DataFrame, typicality: dict[str, float], groups: dict[int, str]) -> pd.DataFrame:
