@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,11 +11,12 @@ from torch import nn
 
 from counterwarp.core.errors import InputError
 from counterwarp.networks.parallel import BatchNorm, Dropout
+from counterwarp.networks.pooling import AveragePool
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
-POOLS: dict[str, dict[int, type[nn.Module]]] = {
-    "average": {2: nn.AvgPool2d, 3: nn.AvgPool3d},
-    "maximum": {2: nn.MaxPool2d, 3: nn.MaxPool3d},
+POOLS: dict[str, dict[int, Callable[[], nn.Module]]] = {
+    "average": {2: AveragePool, 3: AveragePool},
+    "maximum": {2: partial(nn.MaxPool2d, 2), 3: partial(nn.MaxPool3d, 2)},
 }
 Parts = tuple[nn.Module, nn.Module]
 
@@ -28,7 +30,7 @@ def four_blocks(shape: tuple[int, ...], width: int, dropout: float, pooling: str
             CONVOLUTIONS[dimensions](inputs, outputs, 3, padding=1, bias=False),
             BatchNorm(outputs),
             nn.LeakyReLU(0.2),
-            POOLS[pooling][dimensions](2),
+            POOLS[pooling][dimensions](),
         ]
         inputs = outputs
     cells = int(torch.tensor([n // 16 for n in shape]).prod())

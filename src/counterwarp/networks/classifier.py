@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from counterwarp.networks.backbones import build
 from counterwarp.networks.imported import find_program, read_program
+from counterwarp.networks.parallel import BatchNorm
 
 
 class Classifier(nn.Module):
@@ -61,11 +64,21 @@ def weights_file(folder: Path) -> Path:
 
 
 def load_classifier(folder: str | Path, device: str = "cpu") -> nn.Module:
-    """Read a trained or imported classifier, frozen, in evaluation mode."""
+    """Read a trained or imported classifier, frozen, in evaluation mode; it cannot be trained on."""
     if program := find_program(Path(folder)):
         return read_program(program, device)
     state = load_file(Path(folder) / "classifier.safetensors")
     settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
     classifier = Classifier(state["mean_image"], **settings)
     classifier.load_state_dict(state)
-    return classifier.to(device).eval().requires_grad_(False)
+    return _fused(classifier.eval()).to(device).requires_grad_(False)
+
+
+def _fused(classifier: Classifier) -> Classifier:
+    """A batch norm that follows a convolution goes into its weights: the same logits, a pass through memory less."""
+    for module in classifier.modules():
+        if isinstance(module, nn.Sequential):
+            for i, (convolution, norm) in enumerate(pairwise(list(module))):
+                if isinstance(convolution, nn.Conv2d | nn.Conv3d) and isinstance(norm, BatchNorm):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return classifier

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from counterwarp.networks.condconv import ConditionalConvolution
 from counterwarp.networks.fields import DISPLACEMENT, VELOCITY
+from counterwarp.networks.pooling import average_pool
 from counterwarp.networks.warps import upsample
 
 CONDITIONS = {"inject": 1.0, "remove": -1.0}
-POOLS = {2: F.avg_pool2d, 3: F.avg_pool3d}
 OUTPUT_SCALE = 2e-3  # first warps are small but not so small that the hinge has no slope (1e-4 stalls)
 
 
@@ -75,10 +75,9 @@ class Simulator(nn.Module):
         Every side of the grid must be a multiple of 8 voxels; voxels of the output are twice as long.
         """
         c = condition[:, None]
-        pool = POOLS[self.dimensions]
         level1 = self.down1(space_to_depth(x), c)
-        level2 = self.down2(pool(level1, 2), c)
-        level3 = self.down3(pool(level2, 2), c)
+        level2 = self.down2(average_pool(level1), c)
+        level3 = self.down3(average_pool(level2), c)
         plane = c.reshape(-1, 1, *[1] * self.dimensions).expand(-1, -1, *level3.shape[2:])
         level3 = self.bottleneck(torch.cat([level3, plane], dim=1), c)
         level2 = level2 + upsample(self.up2(level3, c))
@@ -105,7 +104,6 @@ class PublishedSimulator(nn.Module):
         def layers(*channels: tuple[int, int]) -> nn.ModuleList:
             return nn.ModuleList(convolution(dimensions, *pair, 1, experts) for pair in channels)
 
-        self.pool = POOLS[dimensions]
         self.down = layers((1, width), (width, wide), (wide, wider))
         self.bottleneck = convolution(dimensions, wider + 1, width, 1, experts)
         self.up = layers((width, wider), (wider, wide), (wide, width))
@@ -117,7 +115,7 @@ class PublishedSimulator(nn.Module):
         c, skips = condition[:, None], []
         for block in self.down:
             skips.append(F.leaky_relu(block(x, c), 0.2))
-            x = self.pool(skips[-1], 2)
+            x = average_pool(skips[-1])
         plane = c.reshape(-1, 1, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
         x = F.leaky_relu(self.bottleneck(torch.cat([x, plane], dim=1), c), 0.2)
         for block, skip in zip(self.up, reversed(skips), strict=True):

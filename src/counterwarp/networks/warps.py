@@ -4,6 +4,7 @@ out(p) = in(p + u(p)). Works in 2-D and 3-D; D is the number of spatial axes."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,9 +16,13 @@ NOT_INVERTED = 0.1  # voxels: what may be left of warp and inverse together
 INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
 
-def identity_grid(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Sampling positions of the identity, (1, *shape, D), in grid_sample's order (last axis first) and [-1, 1]."""
-    axes = [torch.linspace(-1, 1, n, device=like.device, dtype=like.dtype) for n in shape]
+@lru_cache(2)
+def identity_grid(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Sampling positions of the identity, (1, *shape, D), in grid_sample's order (last axis first) and [-1, 1].
+
+    Kept, as every composition asks for them: those of the network grid and those of the velocity's.
+    """
+    axes = [torch.linspace(-1, 1, n, device=device, dtype=dtype) for n in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1)[None]
 
 
@@ -41,7 +46,7 @@ def resample(image: Tensor, displacement: Tensor, spacing: Sequence[float]) -> T
         dtype=displacement.dtype,
     )
     offset = (displacement.movedim(1, -1) * scale).flip(-1)
-    positions = identity_grid(shape, displacement) + offset
+    positions = identity_grid(tuple(shape), displacement.device, displacement.dtype) + offset
     return F.grid_sample(image, positions.to(image.dtype), align_corners=True, padding_mode="border")
 
 
@@ -81,8 +86,12 @@ def invert(displacement: Tensor, spacing: Sequence[float]) -> Tensor:
 
 def displacement_gradient(displacement: Tensor, spacing: Sequence[float]) -> Tensor:
     """Spatial derivatives by central differences, (B, D, D, *shape): [:, i, j] = d u_i / d p_j (mm per mm)."""
-    axes = tuple(range(2, displacement.ndim))
-    return torch.stack(torch.gradient(displacement, spacing=list(spacing), dim=axes), dim=2)
+    return torch.stack(_derivatives(displacement, spacing), dim=2)
+
+
+def _derivatives(displacement: Tensor, spacing: Sequence[float]) -> tuple[Tensor, ...]:
+    """Along each of the axes, each (B, D, *shape)."""
+    return torch.gradient(displacement, spacing=list(spacing), dim=tuple(range(2, displacement.ndim)))
 
 
 def jacobian_determinant(displacement: Tensor, spacing: Sequence[float]) -> Tensor:
@@ -97,10 +106,10 @@ def jacobian_determinant(displacement: Tensor, spacing: Sequence[float]) -> Tens
     -------
     Tensor, (B, *shape), dimensionless.
     """
-    gradient = displacement_gradient(displacement, spacing)
-    axes = range(gradient.shape[1])
+    derivatives = _derivatives(displacement, spacing)
+    axes = range(len(derivatives))
     # by components, which lie side by side in memory; those of one voxel's matrix do not
-    rows = [[gradient[:, i, j] + (i == j) for j in axes] for i in axes]
+    rows = [[derivatives[j][:, i] + (i == j) for j in axes] for i in axes]
     if len(axes) == 2:
         (a, b), (c, d) = rows
         return a * d - b * c
