@@ -136,7 +136,7 @@ workflow {
         run = "--seed ${params.seed} --device ${params.device} --devices ${params.devices}"
         if (own_classifier || models) {
             given = models ? before.map { fold, classifier, _simulator -> [fold, classifier] } : folds.map { fold -> [fold, own_classifier] }
-            IMPORT_CLASSIFIER(code.import_classifier, given, cohort, params.device)
+            IMPORT_CLASSIFIER(code.import_classifier, given, cohort, params.maps_device)
             classifiers = IMPORT_CLASSIFIER.out.classifier                                    // [fold, classifier]
         }
         else {
@@ -156,10 +156,10 @@ workflow {
     }
     if (last >= 3) {
         chunks = PACK_COHORT.out.chunks.splitCsv(header: true).map { row -> [row.fold as int, row.chunk as int] }
-        MAP_JACOBIANS(code.map_jacobians, networks.combine(chunks, by: 0), cohort, "--device ${params.device} ${options(params.jacobians)}")
+        MAP_JACOBIANS(code.map_jacobians, networks.combine(chunks, by: 0), cohort, "--device ${params.maps_device} ${options(params.jacobians)}")
     }
     if (last >= 4) {
-        MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.device, options(params.saliency))
+        MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.maps_device, options(params.saliency))
         maps = MAP_JACOBIANS.out.folder.mix(MAP_SALIENCY.out.folder).collect()
         COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, optionalFile(params.truth), "--seed ${params.seed} ${options(params.comparison)}")
         networks_of_folds = classifiers.mix(simulators).map { _fold, folder -> folder }

@@ -1,6 +1,6 @@
 """Where tasks ran, as noted by the task itself (``site.config``)."""
 
-ON_GPU = {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR", "MAP_JACOBIANS", "MAP_SALIENCY"}
+ON_GPU = {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR"}
 
 
 def placements(where):
@@ -13,8 +13,8 @@ def placements(where):
     return found
 
 
-def assert_only_networks_on_gpus(found):
-    """Training and maps run on the GPU node with a GPU of their own, all else on the other node without one."""
+def assert_only_trainings_on_gpus(found):
+    """Trainings run on the GPU node with a GPU of their own, all else on the other node without one."""
     assert {process for process, *_ in found} > ON_GPU
     for process, partition, node, gpu in found:
         expected = ("gpu", "gpu1") if process in ON_GPU else ("short", "cpu1")

@@ -1,7 +1,7 @@
 """The pipeline through a real Slurm: what runs where, with what. Stub runs, for the wiring."""
 
 import pytest
-from placement import ON_GPU, assert_only_networks_on_gpus, placements
+from placement import ON_GPU, assert_only_trainings_on_gpus, placements
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ def test_only_training_and_export_go_to_the_gpu_partition(cluster, submit, tiny_
     result = submit(tmp_path, profiles, "-stub-run", "--input", tiny_cohort)
     assert result.returncode == 0, result.stdout + result.stderr
     found = placements(tmp_path)
-    assert_only_networks_on_gpus(found)
+    assert_only_trainings_on_gpus(found)
     ours = [job for job in cluster.jobs() if job["WorkDir"].startswith(str(tmp_path))]
     assert len(ours) == len(found)
     assert {job["JobState"] for job in ours} == {"COMPLETED"}

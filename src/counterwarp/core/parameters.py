@@ -39,7 +39,12 @@ PARAMETERS: dict[str, dict] = {
     "folds": {"type": "integer", "description": "Cross-validation folds, by participant."},
     "chunk_size": {"type": "integer", "description": "Scans per Jacobian export task."},
     "seed": {"type": "integer", "description": "Seed of every random choice."},
-    "device": {"type": "string", "enum": ["cpu", "cuda"], "description": "Where the networks compute."},
+    "device": {"type": "string", "enum": ["cpu", "cuda"], "description": "Where the networks are trained."},
+    "maps_device": {
+        "type": "string",
+        "enum": ["cpu", "cuda"],
+        "description": "Where the trained networks make the maps and saliency maps.",
+    },
     "devices": {
         "type": "integer",
         "description": "GPUs (with --device cpu: processes) per node that share a training.",
