@@ -92,9 +92,8 @@ def measure(scan: str, data: Path, templates: Path, output: Path, other: str | N
     t1w = data / "T1w" / f"{scan}_T1w.nii.gz"
     extract_cpu, extract_gib = run("extract-brain", str(t1w), str(output), *common)
     native, mask = output / layout.native_t1w(scan), output / layout.native_mask(scan)
-    align_cpu, align_gib = run(
-        "align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(output), *common
-    )
+    brain = "--t1w", str(native), "--mask", str(mask), "--affine", str(output / layout.affine(scan))
+    align_cpu, align_gib = run("align-affine", *brain, "--output", str(output), *common)
     truth = true_brain(data / "labels" / f"{scan}_dseg.nii.gz")
     record = json.loads((output / layout.quality_record(scan)).read_text(encoding="utf-8"))
     return {

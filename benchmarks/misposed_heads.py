@@ -191,7 +191,8 @@ def measure(name: str, head: Head, templates: Path, folder: Path) -> Found:
         nib.save(head.t1w, folder / f"{scan}_T1w.nii.gz")
         common = ("--scan-id", scan, "--templates", str(templates))
         run("extract-brain", str(folder / f"{scan}_T1w.nii.gz"), str(folder), *common)
-        run("align-affine", "--t1w", str(native), "--mask", str(mask), "--output", str(folder), *common)
+        brain = "--t1w", str(native), "--mask", str(mask), "--affine", str(folder / layout.affine(scan))
+        run("align-affine", *brain, "--output", str(folder), *common)
     dice = overlap(read_mask(mask), np.asarray(head.brain.dataobj) > 0)
     status = json.loads(record.read_text(encoding="utf-8"))["status"]
     return Found(dice, status, read_itk_affine(folder / layout.affine(scan)), head.change)

@@ -11,9 +11,9 @@ process EXTRACT_BRAIN {
     val options
 
     output:
-    tuple val(meta), path('*_desc-n4_T1w.nii.gz'), path('*_desc-brain_mask.nii.gz'), emit: brain, optional: true
+    tuple val(meta), path('*_desc-n4_T1w.nii.gz'), path('*_desc-brain_mask.nii.gz'), path('*_to-MNI152_*.mat'), emit: brain, optional: true
     path "${meta.id}", emit: folder
-    path "${meta.id}_*", emit: files
+    path "${meta.id}_desc-*", emit: files    // the affine is published by the stage that applies it
 
     script:
     """
@@ -24,7 +24,7 @@ process EXTRACT_BRAIN {
     stub:
     """
     mkdir ${meta.id}
-    touch ${meta.id}/${meta.id}_desc-{n4_T1w.nii.gz,brain_mask.nii.gz,extraction.json}
+    touch ${meta.id}/${meta.id}_desc-{n4_T1w.nii.gz,brain_mask.nii.gz,extraction.json} ${meta.id}/${meta.id}_from-T1w_to-MNI152_mode-image_xfm.mat
     ln -s ${meta.id}/* .
     """
 }

@@ -14,9 +14,11 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from counterwarp.brain import alignment
+from counterwarp.brain.extraction import Extraction
 from counterwarp.brain.interfaces import AlignAffine, ExtractBrain
 from counterwarp.core import images, layout, templates
-from counterwarp.core.geometry import Grid, apply_affine, read_itk_affine
+from counterwarp.core.errors import InputError
+from counterwarp.core.geometry import apply_affine, read_itk_affine
 from counterwarp.core.settings import AlignmentSettings, ExtractionSettings
 from counterwarp.stages.align_affine import align_affine
 from counterwarp.stages.extract_brain import extract_brain
@@ -29,9 +31,13 @@ AFFINE_ERROR = 2.0  # mm, root mean square over the brain
 def aligned(templates, head, tmp_path_factory):
     folder = tmp_path_factory.mktemp("aligned")
     extract_brain("sub-01", head, None, False, templates, folder, ExtractionSettings())
-    native = folder / layout.native_t1w("sub-01"), folder / layout.native_mask("sub-01")
-    align_affine("sub-01", *native, templates, folder, AlignmentSettings())
+    align_affine("sub-01", *extracted(folder, "sub-01"), templates, folder, AlignmentSettings())
     return folder
+
+
+def extracted(folder, scan_id):
+    """What ``align_affine`` takes of ``extract_brain``."""
+    return [folder / name(scan_id) for name in (layout.native_t1w, layout.native_mask, layout.affine)]
 
 
 def test_extracted_brain_is_the_simulated_brain(aligned, head, templates):
@@ -83,8 +89,7 @@ def test_aligned_intensity_is_z_scored_in_the_mask(aligned):
 
 def test_same_scan_gives_the_same_bits(aligned, head, templates, tmp_path):
     extract_brain("sub-01", head, None, False, templates, tmp_path, ExtractionSettings())
-    native = tmp_path / layout.native_t1w("sub-01"), tmp_path / layout.native_mask("sub-01")
-    align_affine("sub-01", *native, templates, tmp_path, AlignmentSettings())
+    align_affine("sub-01", *extracted(tmp_path, "sub-01"), templates, tmp_path, AlignmentSettings())
     for name in (layout.native_t1w, layout.native_mask, layout.aligned_t1w, layout.aligned_mask):
         again, once = (images.load(folder / name("sub-01"))[0] for folder in (tmp_path, aligned))
         assert np.array_equal(again, once)
@@ -100,10 +105,38 @@ def test_known_change_of_pose_and_size_is_recovered(aligned, templates):
     scan, mask = (nib.load(aligned / name("sub-01")) for name in (layout.native_t1w, layout.native_mask))
     moved = [nib.Nifti1Image(np.asarray(image.dataobj), change @ image.affine) for image in (scan, mask)]
     template, on_grid = (nib.load(templates / f"{name}.nii.gz") for name in ("MNI152_T1w", "grid_mask"))
-    found = alignment.align_affine(*moved, template, Grid(on_grid.shape, on_grid.affine)).affine
+    found = alignment.register_affine(*moved, template)
     points = apply_affine(on_grid.affine, np.argwhere(np.asarray(on_grid.dataobj) > 0))
     expected = apply_affine(change @ read_itk_affine(aligned / layout.affine("sub-01")), points)
     assert np.sqrt(((apply_affine(found, points) - expected) ** 2).sum(1).mean()) < AFFINE_ERROR
+
+
+def test_start_from_the_head_ends_where_many_poses_end(aligned, templates):
+    scan, mask = (nib.load(aligned / name("sub-01")) for name in (layout.native_t1w, layout.native_mask))
+    searched = alignment.register_affine(scan, mask, nib.load(templates / "MNI152_T1w.nii.gz"))
+    on_grid = nib.load(templates / "grid_mask.nii.gz")
+    points = apply_affine(on_grid.affine, np.argwhere(np.asarray(on_grid.dataobj) > 0))
+    started = read_itk_affine(aligned / layout.affine("sub-01"))
+    off = apply_affine(searched, points) - apply_affine(started, points)
+    assert np.sqrt((off**2).sum(1).mean()) < 0.5 * AFFINE_ERROR
+
+
+def test_head_template_lies_on_the_brain_template(templates):
+    """By the affine of prepare-templates, in ITK: the mask of the head's brain covers the MNI152 brain."""
+    head_mask, brain_mask = (
+        sitk.ReadImage(str(templates / f"{name}.nii.gz"), sitk.sitkFloat32) for name in ("head_mask", "MNI152_mask")
+    )
+    transform = sitk.ReadTransform(str(templates / layout.HEAD_IN_MNI152))
+    found = sitk.GetArrayFromImage(sitk.Resample(head_mask, brain_mask, transform)) > 0.5
+    expected = sitk.GetArrayFromImage(brain_mask) > 0.5
+    assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.93
+
+
+def test_templates_of_an_earlier_version_are_named(templates, tmp_path):
+    (tmp_path / "MNI152_T1w.nii.gz").symlink_to(templates / "MNI152_T1w.nii.gz")
+    brain = Extraction(few_voxels(9), few_voxels(1), {}, np.eye(4))
+    with pytest.raises(InputError, match=r"from-head_to-MNI152.*prepare-templates.*Run it again"):
+        alignment.affine_to_mni152(brain, tmp_path)
 
 
 def given_mask(head, tmp_path, change, templates):
@@ -201,9 +234,10 @@ def test_interfaces_give_what_the_stages_give_and_leave_no_files(aligned, head, 
     (tmp_path / "temp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temp"))  # for ANTs' C++, and below for Python
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
-    extracted = ExtractBrain(t1w=str(head), templates=str(templates)).run().outputs
-    result = AlignAffine(t1w=extracted.out_t1w, mask=extracted.out_mask, templates=str(templates)).run().outputs
-    for found, name in ((extracted.out_mask, layout.native_mask), (result.out_t1w, layout.aligned_t1w)):
+    brain = ExtractBrain(t1w=str(head), templates=str(templates)).run().outputs
+    inputs = {"t1w": brain.out_t1w, "mask": brain.out_mask, "affine": brain.out_affine}
+    result = AlignAffine(**inputs, templates=str(templates)).run().outputs
+    for found, name in ((brain.out_mask, layout.native_mask), (result.out_t1w, layout.aligned_t1w)):
         assert np.array_equal(images.load(found)[0], images.load(aligned / name("sub-01"))[0])
     assert result.status == "PASS"
     assert not list((tmp_path / "temp").iterdir())
@@ -231,7 +265,6 @@ def test_what_is_no_upright_head_fails(kind, head, templates, tmp_path):
         "sub-03", tmp_path / "no_head.nii.gz", None, False, templates, tmp_path, ExtractionSettings()
     )
     if record["status"] != "FAIL":
-        native = tmp_path / layout.native_t1w("sub-03"), tmp_path / layout.native_mask("sub-03")
-        align_affine("sub-03", *native, templates, tmp_path, AlignmentSettings())
+        align_affine("sub-03", *extracted(tmp_path, "sub-03"), templates, tmp_path, AlignmentSettings())
         record = json.loads((tmp_path / layout.quality_record("sub-03")).read_text(encoding="utf-8"))
     assert record["status"] in ("REVIEW", "FAIL") and record["reasons"]

@@ -24,7 +24,7 @@ pytestmark = [
 @pytest.mark.parametrize("name", SCANS)
 def test_real_scan_passes(name, templates, tmp_path):
     extracted = extract_brain("sub-01", DATA / name, None, SCANS[name], templates, tmp_path, ExtractionSettings())
-    native = tmp_path / layout.native_t1w("sub-01"), tmp_path / layout.native_mask("sub-01")
+    native = [tmp_path / name("sub-01") for name in (layout.native_t1w, layout.native_mask, layout.affine)]
     align_affine("sub-01", *native, templates, tmp_path, AlignmentSettings())
     record = json.loads((tmp_path / layout.quality_record("sub-01")).read_text(encoding="utf-8"))
     assert (extracted["status"], record["status"], record["reasons"]) == ("PASS", "PASS", [])

@@ -1,33 +1,86 @@
-"""Affine alignment of a brain to MNI152 with a single interpolation."""
+"""Affine alignment of a brain to MNI152: its registration, and its single interpolation on the network grid."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
+from counterwarp.brain.extraction import Extraction
 from counterwarp.brain.quality import quality_metrics
 from counterwarp.brain.registration import isotropic, multistart_affine, register, resample_to_grid
+from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import Grid, ras_matrix, same_grid, to_itk
+from counterwarp.core.geometry import Grid, itk_transform, ras_matrix, read_itk_affine, same_grid, to_itk
 
 WORKING_RESOLUTION = 3.0  # mm, of the registration; the scan itself is resampled from its own grid
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A brain on the network grid: z-scored T1w (0 outside), mask, the affine (MNI152 to T1w points, RAS+ mm)."""
+    """A brain on the network grid: z-scored T1w (0 outside) and mask, both (X, Y, Z)."""
 
     t1w: np.ndarray
     mask: np.ndarray
-    affine: np.ndarray
     metrics: dict[str, float]
 
 
-def align_affine(t1w: nib.Nifti1Image, mask: nib.Nifti1Image, template: nib.Nifti1Image, grid: Grid) -> Alignment:
-    """Register the masked brain to the MNI152 brain and resample it once, from its own grid to the network grid.
+def register_affine(
+    t1w: nib.Nifti1Image, mask: nib.Nifti1Image, template: nib.Nifti1Image, start: np.ndarray | None = None
+) -> np.ndarray:
+    """Register a masked brain to the MNI152 brain by ANTs.
+
+    Parameters
+    ----------
+    t1w, mask : bias-corrected scan and its brain mask, on one grid
+    template : MNI152 brain, 0 outside
+    start : where ANTs starts, MNI152 to T1w points, (4, 4), RAS+ mm; default: the best of many poses
+
+    Returns
+    -------
+    The affine, MNI152 to T1w points, (4, 4), RAS+ mm.
+
+    Raises
+    ------
+    InputError
+        If the mask is empty or on another grid.
+    RuntimeError
+        From ITK or ANTs, if the registration fails.
+    """
+    native, native_mask = _checked(t1w, mask)
+    fixed, moving = (isotropic(image, WORKING_RESOLUTION) for image in (to_itk(template), native * native_mask))
+    first = multistart_affine(fixed, moving) if start is None else itk_transform(start)
+    return ras_matrix(register(fixed, moving, "Affine", first).affine)
+
+
+def affine_to_mni152(brain: Extraction, templates: Path) -> np.ndarray:
+    """``register_affine`` of an extracted brain, from the pose of its head where that is known.
+
+    ``templates`` is the folder of prepare-templates.
+
+    Raises
+    ------
+    InputError
+        If a template is missing.
+    RuntimeError
+        From ITK or ANTs, if the registration fails.
+    """
+    template = images.read(templates / "MNI152_T1w.nii.gz", "prepare-templates")
+    if brain.affine is None:
+        return register_affine(brain.t1w, brain.mask, template)
+    head = templates / layout.HEAD_IN_MNI152
+    if not head.exists():
+        raise InputError(f"{head}: expected an output of prepare-templates, found no such file. Run it again.")
+    return register_affine(brain.t1w, brain.mask, template, brain.affine @ read_itk_affine(head))
+
+
+def align_affine(
+    t1w: nib.Nifti1Image, mask: nib.Nifti1Image, template: nib.Nifti1Image, grid: Grid, affine: np.ndarray
+) -> Alignment:
+    """Resample a brain once, from its own grid to the network grid.
 
     Before a coarser grid samples it, the scan is smoothed to that grid's resolution (anti-aliasing). Voxels of the
     mask's border are averages of brain alone, not of brain and the zeros around it.
@@ -37,25 +90,29 @@ def align_affine(t1w: nib.Nifti1Image, mask: nib.Nifti1Image, template: nib.Nift
     t1w, mask : bias-corrected scan and its brain mask, on one grid
     template : MNI152 brain, 0 outside
     grid : network grid
+    affine : of ``register_affine``
 
     Raises
     ------
     InputError
         If the mask is empty or on another grid.
     RuntimeError
-        From ITK or ANTs, if the registration fails.
+        If no brain arrives on the grid.
     """
+    native, native_mask = _checked(t1w, mask)
+    transform = itk_transform(affine)
+    t1w_on_grid, mask_on_grid = _z_scored(native, native_mask, transform, grid)
+    metrics = quality_metrics(native, native_mask, to_itk(template), transform, mask_on_grid)
+    return Alignment(t1w_on_grid, mask_on_grid, metrics)
+
+
+def _checked(t1w: nib.Nifti1Image, mask: nib.Nifti1Image) -> tuple[sitk.Image, sitk.Image]:
+    """Scan and brain mask for ITK; refused if the mask is empty or on another grid."""
     if not same_grid(t1w, mask):
         raise InputError(f"expected the mask on the T1w's grid {t1w.shape}, got {mask.shape}. Resample it to the T1w.")
     if not np.any(mask.dataobj):
         raise InputError("the brain mask is empty. See the scan and its extraction record.")
-    native, native_mask, brain_template = to_itk(t1w), to_itk(mask), to_itk(template)
-    fixed = isotropic(brain_template, WORKING_RESOLUTION)
-    moving = isotropic(native * native_mask, WORKING_RESOLUTION)
-    affine = register(fixed, moving, "Affine", multistart_affine(fixed, moving)).affine
-    t1w_on_grid, mask_on_grid = _z_scored(native, native_mask, affine, grid)
-    metrics = quality_metrics(native, native_mask, brain_template, affine, mask_on_grid)
-    return Alignment(t1w_on_grid, mask_on_grid, ras_matrix(affine), metrics)
+    return to_itk(t1w), to_itk(mask)
 
 
 def _z_scored(

@@ -13,7 +13,7 @@ from scipy.ndimage import label as connected_components
 from counterwarp.brain.registration import isotropic, multistart_affine, register
 from counterwarp.brain.tissue import tissue_centres
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import from_itk, same_grid, to_itk
+from counterwarp.core.geometry import from_itk, ras_matrix, same_grid, to_itk
 from counterwarp.core.settings import ExtractionSettings
 
 WORKING_RESOLUTION = 2.0  # mm
@@ -28,11 +28,15 @@ BACKGROUND_SHARE = 0.1  # of a skull-stripped scan that must be 0
 
 @dataclass(frozen=True)
 class Extraction:
-    """Results on the scan's own grid: bias-corrected image, brain mask (uint8), and metrics of the record."""
+    """Results on the scan's own grid: bias-corrected image, brain mask (uint8), and metrics of the record.
+
+    ``affine`` maps the head template's points to the scan's, RAS+ mm, (4, 4); None if the brain was not searched for.
+    """
 
     t1w: nib.Nifti1Image
     mask: nib.Nifti1Image
     metrics: dict[str, float]
+    affine: np.ndarray | None
 
 
 def extract_brain(
@@ -68,16 +72,16 @@ def extract_brain(
     if mask is None:
         bias = correct_bias(work, work > 0.5 * _otsu(work))
         work = work / sitk.Exp(bias)
-        brain, metrics = _find_brain(work, to_itk(head), to_itk(head_mask), settings)
-        native_mask = from_itk(_on_scan(brain, native))
+        brain, start, metrics = _find_brain(work, to_itk(head), to_itk(head_mask), settings)
+        native_mask, affine = from_itk(_on_scan(brain, native)), np.linalg.inv(ras_matrix(start))
     else:
-        native_mask, metrics = _checked(mask, scan), {}
+        native_mask, affine, metrics = _checked(mask, scan), None, {}
         bias = correct_bias(work, sitk.Resample(to_itk(native_mask), work) > 0.5)
     native_bias = sitk.Resample(bias, native, sitk.Transform(), sitk.sitkLinear, 0.0)
     corrected = from_itk(sitk.Maximum(native, 0.0) / sitk.Exp(native_bias))
     inside = (np.asarray(native_mask.dataobj) > 0.5).astype(np.uint8)
     volume = float(inside.sum() * np.prod(native.GetSpacing()) / 1000)
-    return Extraction(corrected, nib.Nifti1Image(inside, scan.affine), {"brain_volume_ml": volume, **metrics})
+    return Extraction(corrected, nib.Nifti1Image(inside, scan.affine), {"brain_volume_ml": volume, **metrics}, affine)
 
 
 def mask_of_stripped(scan: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -157,8 +161,11 @@ def _otsu(image: sitk.Image) -> float:
 
 def _find_brain(
     work: sitk.Image, head: sitk.Image, head_mask: sitk.Image, settings: ExtractionSettings
-) -> tuple[sitk.Image, dict[str, float]]:
-    """The head template's brain mask, warped onto the scan by affine and SyN at a coarse resolution, and refined."""
+) -> tuple[sitk.Image, sitk.AffineTransform, dict[str, float]]:
+    """The head template's brain mask, warped onto the scan by affine and SyN at a coarse resolution, and refined.
+
+    With the affine, which maps the scan's points to the template's.
+    """
     coarse, template = (isotropic(image, settings.registration_resolution) for image in (work, head))
     start = multistart_affine(coarse, head)
     warped = register(coarse, template, "SyNOnly", start, forward=[(head_mask, coarse)])
@@ -167,11 +174,15 @@ def _find_brain(
     scan, placed, moved = (sitk.GetArrayViewFromImage(image)[around] for image in images)
     prior = sitk.Resample(warped.forward[0], work, sitk.Transform(), sitk.sitkLinear, 0.0)
     brain = refine_mask(work, prior, settings)
-    return brain, {
-        "head_correlation_affine": float(np.corrcoef(scan, placed)[0, 1]),
-        "head_correlation": float(np.corrcoef(scan, moved)[0, 1]),
-        "prior_dice": _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5),
-    }
+    return (
+        brain,
+        start,
+        {
+            "head_correlation_affine": float(np.corrcoef(scan, placed)[0, 1]),
+            "head_correlation": float(np.corrcoef(scan, moved)[0, 1]),
+            "prior_dice": _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5),
+        },
+    )
 
 
 def _on_scan(brain: sitk.Image, native: sitk.Image) -> sitk.Image:

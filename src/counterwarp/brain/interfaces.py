@@ -19,11 +19,11 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from counterwarp.brain.alignment import align_affine
+from counterwarp.brain.alignment import affine_to_mni152, align_affine
 from counterwarp.brain.extraction import extract_brain, mask_of_stripped
 from counterwarp.brain.quality import judge
 from counterwarp.core import images
-from counterwarp.core.geometry import Grid, write_itk_affine
+from counterwarp.core.geometry import Grid, read_itk_affine, write_itk_affine
 from counterwarp.core.scans import load_t1w
 from counterwarp.core.settings import AlignmentSettings, ExtractionSettings
 
@@ -41,11 +41,12 @@ class _ExtractBrainInputs(BaseInterfaceInputSpec):
 class _ExtractBrainOutputs(TraitedSpec):
     out_t1w = File(exists=True, desc="Bias-corrected T1w on the scan's grid.")
     out_mask = File(exists=True, desc="Brain mask on the scan's grid.")
+    out_affine = File(exists=True, desc="ITK affine, maps MNI152 to T1w points.")
     metrics = traits.Dict(desc="Numbers of the scan's record.")
 
 
 class ExtractBrain(SimpleInterface):
-    """Bias correction and brain extraction (see ``brain.extraction.extract_brain``)."""
+    """Bias correction, brain extraction and affine registration (``brain.extraction``, ``brain.alignment``)."""
 
     input_spec = _ExtractBrainInputs
     output_spec = _ExtractBrainOutputs
@@ -60,7 +61,12 @@ class ExtractBrain(SimpleInterface):
             mask = mask_of_stripped(scan)
         head, head_mask = (images.read(templates / f"head_{k}.nii.gz", "prepare-templates") for k in ("T1w", "mask"))
         result = extract_brain(scan, head, head_mask, self.inputs.settings, mask)
-        files = {"out_t1w": folder / "desc-n4_T1w.nii.gz", "out_mask": folder / "desc-brain_mask.nii.gz"}
+        files = {
+            "out_t1w": folder / "desc-n4_T1w.nii.gz",
+            "out_mask": folder / "desc-brain_mask.nii.gz",
+            "out_affine": folder / "from-T1w_to-MNI152_mode-image_xfm.mat",
+        }
+        write_itk_affine(files["out_affine"], affine_to_mni152(result, templates))
         nib.save(result.t1w, files["out_t1w"])
         nib.save(result.mask, files["out_mask"])
         self._results = {name: str(file) for name, file in files.items()} | {"metrics": result.metrics}
@@ -70,6 +76,7 @@ class ExtractBrain(SimpleInterface):
 class _AlignAffineInputs(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="Bias-corrected T1w.")
     mask = File(exists=True, mandatory=True, desc="Its brain mask.")
+    affine = File(exists=True, mandatory=True, desc="Its affine, ExtractBrain's out_affine.")
     templates = Directory(exists=True, mandatory=True, desc=TEMPLATES)
     settings = traits.Instance(AlignmentSettings, args=(), usedefault=True, desc="Scientific settings.")
 
@@ -77,14 +84,13 @@ class _AlignAffineInputs(BaseInterfaceInputSpec):
 class _AlignAffineOutputs(TraitedSpec):
     out_t1w = File(exists=True, desc="Z-scored brain on the network grid, MNI152 space.")
     out_mask = File(exists=True, desc="Brain mask on the network grid.")
-    out_affine = File(exists=True, desc="ITK affine, maps MNI152 to T1w points.")
     metrics = traits.Dict(desc="Numbers of the scan's record.")
     status = traits.Enum("PASS", "REVIEW", "FAIL", desc="Verdict of the quality gate.")
     reasons = traits.List(traits.Str, desc="Why not PASS, in words.")
 
 
 class AlignAffine(SimpleInterface):
-    """Affine alignment to MNI152 with a quality verdict (see ``brain.alignment.align_affine``)."""
+    """A brain on the network grid in MNI152 space with a quality verdict (see ``brain.alignment.align_affine``)."""
 
     input_spec = _AlignAffineInputs
     output_spec = _AlignAffineOutputs
@@ -95,16 +101,14 @@ class AlignAffine(SimpleInterface):
         template = images.read(templates / "MNI152_T1w.nii.gz", "prepare-templates")
         on_grid = images.read(templates / "grid_mask.nii.gz", "prepare-templates")
         grid = Grid(on_grid.shape, np.asarray(on_grid.affine, float))
-        result = align_affine(t1w, mask, template, grid)
+        result = align_affine(t1w, mask, template, grid, read_itk_affine(self.inputs.affine))
         status, reasons = judge(result.metrics, self.inputs.settings)
         files = {
             "out_t1w": folder / "space-MNI152_desc-preproc_T1w.nii.gz",
             "out_mask": folder / "space-MNI152_desc-brain_mask.nii.gz",
-            "out_affine": folder / "from-T1w_to-MNI152_mode-image_xfm.mat",
         }
         images.save(files["out_t1w"], result.t1w, grid)
         images.save(files["out_mask"], result.mask.astype(np.uint8), grid)
-        write_itk_affine(files["out_affine"], result.affine)
         verdict = {"metrics": result.metrics, "status": status, "reasons": reasons}
         self._results = {name: str(file) for name, file in files.items()} | verdict
         return runtime

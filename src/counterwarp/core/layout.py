@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SPACE = "MNI152"
+HEAD_IN_MNI152 = f"from-head_to-{SPACE}_mode-image_xfm.mat"  # of prepare-templates
 DIRECTIONS = ("inject", "remove")
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from counterwarp.brain.alignment import register_affine
 from counterwarp.brain.extraction import mask_of_stripped
 from counterwarp.brain.head_template import brain_template, build_head_template
 from counterwarp.brain.registration import resample_to_grid
-from counterwarp.core import images, templates
+from counterwarp.core import images, layout, templates
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import from_itk, same_grid, to_itk
+from counterwarp.core.geometry import from_itk, same_grid, to_itk, write_itk_affine
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.scans import load_t1w
 
@@ -24,6 +25,8 @@ def prepare_templates(
     head_mask: Path | None = None, brain: Path | None = None,
 ) -> None:  # fmt: skip
     """Write head_T1w, head_mask, MNI152_T1w, MNI152_mask and grid_mask (MNI152 brain on the network grid).
+
+    And where the head template lies: an ITK affine that maps MNI152 points to its points.
 
     Parameters
     ----------
@@ -53,6 +56,7 @@ def prepare_templates(
         nib.save(inside, output / "head_mask.nii.gz")
         nib.save(t1w, output / "MNI152_T1w.nii.gz")
         nib.save(mask, output / "MNI152_mask.nii.gz")
+        write_itk_affine(output / layout.HEAD_IN_MNI152, register_affine(head, inside, t1w))
         on_grid = resample_to_grid(to_itk(mask), grid) > 0.5
         images.save(output / "grid_mask.nii.gz", on_grid.astype(np.uint8), grid)
 
