@@ -1,15 +1,17 @@
-"""Size a cohort from a finished run: CPU hours, the longest task and disk for 100, 1,000 and 10,000 scans.
+"""Size a cohort from a finished run: CPU or GPU hours, the longest task and disk for 100, 1,000 and 10,000 scans.
 
     python benchmarks/sizing.py results --folds 5
 
-Times are CPU time (wall clock x use of the cores) from the run's trace. What works scan by scan grows with the
-scans; a classifier's training too (epochs); a simulator's has a fixed number of steps per fold.
+Times are CPU time (wall clock x use of the cores) from the run's trace; of trainings on GPUs, wall clock x GPUs.
+What works scan by scan grows with the scans; a classifier's training too (epochs); a simulator's has a fixed number of
+steps per fold.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,16 +20,26 @@ from scale import seconds
 
 SIZES = (100, 1000, 10_000)
 PREPROCESSING = ("CHECK_COHORT", "EXTRACT_BRAIN", "ALIGN_AFFINE", "PACK_COHORT")
+TRAININGS = ("TRAIN_CLASSIFIER", "TRAIN_SIMULATOR")
 MAPS = ("MAP_JACOBIANS", "MAP_SALIENCY", "COMPARE_GROUPS")
 
 
-def cpu_seconds(results: Path) -> dict[str, float]:
-    """Process -> CPU seconds of all its tasks."""
+def gpus_of_trainings(results: Path) -> int:
+    """GPUs that each training used; 0: it ran on CPUs."""
+    record = json.loads((results / "models/fold-0/simulator/simulator.json").read_text(encoding="utf-8"))
+    return int(record["inputs"]["devices"]) if record["inputs"]["device"] == "cuda" else 0
+
+
+def used_seconds(results: Path) -> dict[str, float]:
+    """Process -> CPU seconds of all its tasks; of trainings on GPUs, GPU seconds."""
+    gpus = gpus_of_trainings(results)
     total: dict[str, float] = defaultdict(float)
     with (results / "pipeline_info" / "trace.txt").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if row["status"] in ("COMPLETED", "CACHED"):
-                total[row["name"].split()[0]] += seconds(row["realtime"]) * float(row["%cpu"].rstrip("%")) / 100
+                process = row["name"].split()[0]
+                used = gpus if gpus and process in TRAININGS else float(row["%cpu"].rstrip("%")) / 100
+                total[process] += seconds(row["realtime"]) * used
     return total
 
 
@@ -47,17 +59,18 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--folds", type=int, default=5)
     arguments = parser.parse_args()
-    results, cpu = arguments.results, cpu_seconds(arguments.results)
+    results, used = arguments.results, used_seconds(arguments.results)
     scans = lines_of(results / "pipeline_info" / "cohort" / "index.csv")
     folds = len(list((results / "models").glob("fold-*/simulator")))
-    per_scan = sum(cpu[name] for name in PREPROCESSING) / scans, sum(cpu[name] for name in MAPS) / scans
+    per_scan = sum(used[name] for name in PREPROCESSING) / scans, sum(used[name] for name in MAPS) / scans
     # one epoch sees the scans outside a fold once; a history has a row per step
     epochs_steps = lines_of(results / "models/fold-0/classifier/history.csv")
     batch = ClassifierSettings().batch_size
-    step = cpu["TRAIN_CLASSIFIER"] / folds / epochs_steps
-    simulator_step = cpu["TRAIN_SIMULATOR"] / folds / lines_of(results / "models/fold-0/simulator/history.csv")
+    step = used["TRAIN_CLASSIFIER"] / folds / epochs_steps
+    simulator_step = used["TRAIN_SIMULATOR"] / folds / lines_of(results / "models/fold-0/simulator/history.csv")
     disk = size_of(results, "sub-*") / scans
-    print("| scans | preprocessing, CPU h | training, CPU h (longest task) | maps, CPU h | results, GB |")
+    unit = "GPU h" if gpus_of_trainings(results) else "CPU h"
+    print(f"| scans | preprocessing, CPU h | training, {unit} (longest task) | maps, CPU h | results, GB |")
     print("|---|---|---|---|---|")
     for size in SIZES:
         classifier = step * ClassifierSettings().epochs * size * (1 - 1 / arguments.folds) / batch / 3600
