@@ -5,7 +5,7 @@ process ALIGN_AFFINE {
 
     input:
     env 'COUNTERWARP_CODE'
-    tuple val(meta), path(t1w), path(mask), path(affine)
+    tuple val(meta), path(t1w), path(mask), path(affine, stageAs: 'input/*')
     path templates
     val options
 
@@ -15,7 +15,7 @@ process ALIGN_AFFINE {
 
     script:
     """
-    counterwarp align-affine --scan-id ${meta.id} --t1w ${t1w} --mask ${mask} --affine ${affine} --templates ${templates} --output ${meta.id} ${options}
+    counterwarp align-affine --scan-id ${meta.id} --t1w ${t1w} --mask ${mask} --affine '${affine}' --templates ${templates} --output ${meta.id} ${options}
     ln -s ${meta.id}/* .
     """
 

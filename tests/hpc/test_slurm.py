@@ -11,7 +11,7 @@ from placement import ON_GPU, assert_only_trainings_on_gpus, placements
         pytest.param("test,gpu,slurm", marks=pytest.mark.hpc),
     ],
 )
-def test_only_training_and_export_go_to_the_gpu_partition(cluster, submit, tiny_cohort, tmp_path, profiles):
+def test_only_trainings_go_to_the_gpu_partition(cluster, submit, tiny_cohort, tmp_path, profiles):
     result = submit(tmp_path, profiles, "-stub-run", "--input", tiny_cohort)
     assert result.returncode == 0, result.stdout + result.stderr
     found = placements(tmp_path)
