@@ -76,10 +76,12 @@ DATA = {
 
 
 def shuffle(cohort: Path, seed: int) -> None:
-    """Draw the labels by lot, as many of each within every fold."""
+    """Draw the labels by lot: within every fold half of the true cases and half of the true controls become cases."""
     index = pd.read_csv(cohort / "index.csv")
     random = np.random.default_rng(seed)
-    index["is_case"] = index.groupby("fold")["is_case"].transform(random.permutation)
+    index["is_case"] = index.groupby(["fold", "is_case"])["is_case"].transform(
+        lambda group: random.permutation(np.arange(len(group)) % 2)
+    )
     index.to_csv(cohort / "index.csv", index=False)
 
 
