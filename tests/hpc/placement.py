@@ -1,6 +1,7 @@
 """Where tasks ran, as noted by the task itself (``site.config``)."""
 
-ON_GPU = {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR"}
+TRAININGS = {"TRAIN_CLASSIFIER", "TRAIN_SIMULATOR"}
+MAPS = {"MAP_JACOBIANS", "MAP_SALIENCY"}
 
 
 def placements(where):
@@ -13,10 +14,10 @@ def placements(where):
     return found
 
 
-def assert_only_trainings_on_gpus(found):
-    """Trainings run on the GPU node with a GPU of their own, all else on the other node without one."""
-    assert {process for process, *_ in found} > ON_GPU
+def assert_on_gpus(found, processes=TRAININGS):
+    """These run on the GPU node with a GPU of their own, all else on the other node without one."""
+    assert {process for process, *_ in found} > processes
     for process, partition, node, gpu in found:
-        expected = ("gpu", "gpu1") if process in ON_GPU else ("short", "cpu1")
+        expected = ("gpu", "gpu1") if process in processes else ("short", "cpu1")
         assert (partition, node) == expected, process
-        assert gpu in {"0", "1"} if process in ON_GPU else gpu == "none", process
+        assert gpu in {"0", "1"} if process in processes else gpu == "none", process

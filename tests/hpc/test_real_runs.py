@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from placement import assert_only_trainings_on_gpus, placements
+from placement import assert_on_gpus, placements
 
 from counterwarp.stages.compare_results import compare_results
 from launcher import tasks
@@ -19,7 +19,7 @@ def records(results, names):
 
 def test_bare_tasks_know_their_gpu_and_their_code(bare, log):
     found = placements(bare)
-    assert_only_trainings_on_gpus(found)
+    assert_on_gpus(found)
     for process, partition, node in sorted({(process, partition, node) for process, partition, node, _ in found}):
         log(f"{process}: {sum(name == process for name, *_ in found)} jobs on {node}, partition {partition}")
     trained, preprocessed = records(bare / "out", TRAINED), records(bare / "out", PREPROCESSED)

@@ -1,21 +1,23 @@
 """The pipeline through a real Slurm: what runs where, with what. Stub runs, for the wiring."""
 
 import pytest
-from placement import ON_GPU, assert_only_trainings_on_gpus, placements
+from placement import MAPS, TRAININGS, assert_on_gpus, placements
 
 
 @pytest.mark.parametrize(
-    "profiles",
+    ("profiles", "maps_device", "on_gpus"),
     [
-        pytest.param("slurm,gpu,test", marks=pytest.mark.pipeline),
-        pytest.param("test,gpu,slurm", marks=pytest.mark.hpc),
+        pytest.param("slurm,gpu,test", "cpu", TRAININGS, marks=pytest.mark.pipeline),
+        pytest.param("test,gpu,slurm", "cuda", TRAININGS | MAPS, marks=pytest.mark.hpc),
     ],
 )
-def test_only_trainings_go_to_the_gpu_partition(cluster, submit, tiny_cohort, tmp_path, profiles):
-    result = submit(tmp_path, profiles, "-stub-run", "--input", tiny_cohort)
+def test_trainings_go_to_the_gpu_partition_and_maps_if_asked(
+    cluster, submit, tiny_cohort, tmp_path, profiles, maps_device, on_gpus
+):
+    result = submit(tmp_path, profiles, "-stub-run", "--input", tiny_cohort, "--maps_device", maps_device)
     assert result.returncode == 0, result.stdout + result.stderr
     found = placements(tmp_path)
-    assert_only_trainings_on_gpus(found)
+    assert_on_gpus(found, on_gpus)
     ours = [job for job in cluster.jobs() if job["WorkDir"].startswith(str(tmp_path))]
     assert len(ours) == len(found)
     assert {job["JobState"] for job in ours} == {"COMPLETED"}
@@ -32,7 +34,7 @@ def test_account_and_extra_options_reach_every_job(submit, tiny_cohort, tmp_path
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     for process, _, _, gpu in placements(tmp_path):
-        assert gpu == ("0,1" if process in ON_GPU else "none")
+        assert gpu == ("0,1" if process in TRAININGS else "none")
     for script in tmp_path.glob("work/*/*/.command.run"):
         assert "#SBATCH --account=mylab --nice=7 --comment=counterwarp" in script.read_text(encoding="utf-8").replace(
             "--gres=gpu:fake:2 ", ""
