@@ -51,10 +51,11 @@ def test_extracted_brain_is_the_simulated_brain(aligned, head, templates):
     assert native.shape == nib.load(head).shape
 
 
-def test_aligned_brain_lies_on_the_template(aligned):
+def test_aligned_brain_lies_on_the_template(aligned, head):
     record = json.loads((aligned / "sub-01_desc-qc.json").read_text(encoding="utf-8"))
     assert record["status"] == "PASS"
     assert record["metrics"]["template_correlation"] > 0.9
+    assert record["metrics"]["voxel_volume_mm3"] == pytest.approx(np.prod(nib.load(head).header.get_zooms()), rel=1e-4)
 
 
 def test_affine_file_reproduces_the_aligned_image_in_itk(aligned):
