@@ -3,8 +3,8 @@
     python benchmarks/report_size.py RESULTS [--participants 500] [--pages 5]
 
 A finished run is replicated: copies of its scans under new names (hard links, beside RESULTS) until the cohort is large
-enough. Pages of participants are alike, so only some are written (the report links to all). Time is that of headless
-Chromium from its start to the loaded page, less that of an empty page.
+enough. Pages of participants are alike, so only some are written (the report links to all). The
+loading time is the one that headless Chromium notes, from the start of navigation to the end of the load event.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +28,12 @@ from counterwarp.report.results import Results
 from counterwarp.stages import write_report as stage
 
 NAMES = ("scan_id", "participant_id")
+PROBE = """<script>
+addEventListener("load", () => setTimeout(() => {
+  const ms = performance.getEntriesByType("navigation")[0].loadEventEnd
+  document.documentElement.innerHTML = `loaded in ${ms} ms`
+}))
+</script>"""
 LIMITS = {"report_mb": 15.0, "participant_page_mb": 3.0, "load_seconds": 3.0}
 
 
@@ -100,16 +107,17 @@ def only(pages: int) -> Callable[..., dict[str, str]]:
     return write_some
 
 
-def opening_seconds(browser: str, page: str) -> float:
-    """Seconds of a headless browser that opens a page, prints its DOM and ends; the best of three."""
+def loading_seconds(browser: str, page: Path) -> float:
+    """From the start of navigation to the end of the load event, as headless Chromium notes it; the best of three."""
+    probe = page.with_name("probe.html")
+    probe.write_text(page.read_text(encoding="utf-8") + PROBE, encoding="utf-8")
     times = []
     for _ in range(3):
         with tempfile.TemporaryDirectory() as profile:
-            start = time.perf_counter()
             command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"]
-            command += ["--disable-background-networking", f"--user-data-dir={profile}", page]
-            subprocess.run(command, check=True, capture_output=True, timeout=300)
-            times.append(time.perf_counter() - start)
+            command += ["--disable-background-networking", f"--user-data-dir={profile}", f"file://{probe}"]
+            dom = subprocess.run(command, check=True, capture_output=True, timeout=300, encoding="utf-8").stdout
+            times.append(float(re.search(r"loaded in ([\d.]+) ms", dom)[1]) / 1000)
     return min(times)
 
 
@@ -135,8 +143,7 @@ def main() -> None:
         }
         browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         if browser:
-            empty = opening_seconds(browser, "about:blank")
-            found["load_seconds"] = round(opening_seconds(browser, f"file://{report / 'report.html'}") - empty, 2)
+            found["load_seconds"] = round(loading_seconds(browser, report / "report.html"), 2)
         too_much = [name for name, limit in LIMITS.items() if found.get(name, 0) > limit]
         print(json.dumps(found | {"limits": LIMITS, "over_the_limit": too_much}, indent=2))
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.files import BackgroundWriter
+from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import JacobianSettings
 from counterwarp.explain.jacobians import Explanation, explain
@@ -74,38 +76,36 @@ def map_jacobians(
                 for direction, result in results.items():
                     common = {"Direction": direction, "Fold": fold}
                     common |= {"GeneratedBy": [{"Name": "counterwarp", "Version": record["version"]}]}
-                    _save(write, output, scan["scan_id"], direction, result, store, common)
+                    _save(write, output, scan["scan_id"], direction, result, brain, store.grid, common)
                     if simulate.field == VELOCITY:
-                        _save_velocity(
-                            write, output / layout.velocity(scan["scan_id"], direction), result, store, common
-                        )
+                        path = output / layout.velocity(scan["scan_id"], direction)
+                        velocity, grid = _in_file_order(result.field), store.grid.coarser(2)
+                        write(images.save_displacement, path, velocity, grid, MEANINGS["velocity"] | common)
                     rows.append(_row(scan, fold, direction, result, margin))
                     dose = np.linspace(0, 1, settings.doses + 1).round(2)
-                    path = {"dose": dose, "logit": result.dose_logits.tolist()}
-                    paths.append(pd.DataFrame({"scan_id": scan["scan_id"], "direction": direction, **path}))
+                    logits = {"dose": dose, "logit": result.dose_logits.tolist()}
+                    paths.append(pd.DataFrame({"scan_id": scan["scan_id"], "direction": direction, **logits}))
         pd.DataFrame(rows).to_csv(output / f"explanations_{name}.csv", index=False)
         pd.concat(paths).round(4).to_csv(output / f"doses_{name}.csv", index=False)
 
 
 def _save(
-    write: BackgroundWriter, output: Path, scan_id: str, direction: str, result: Explanation, store: CohortStore,
-    common: dict[str, Any],
+    write: BackgroundWriter, output: Path, scan_id: str, direction: str, result: Explanation, brain: Tensor,
+    grid: Grid, common: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Write the images of one scan and direction, each with its sidecar."""
+    """Write the images of one scan and direction on the network grid, each with its sidecar."""
     sidecar = {suffix: {**meaning, **common} for suffix, meaning in MEANINGS.items()}
-    jacobian = np.where(store.brain_mask, result.log_jacobian.cpu().numpy(), 0).astype(np.float32)
-    simulated = result.simulated.float().cpu().numpy()
-    displacement, grid = result.displacement.movedim(0, -1).cpu().numpy(), store.grid
+    jacobian, simulated, displacement = (
+        _in_file_order(image) for image in (result.log_jacobian.where(brain, 0), result.simulated, result.displacement)
+    )
     write(images.save, output / layout.log_jacobian(scan_id, direction), jacobian, grid, sidecar["logjacobian"])
     write(images.save, output / layout.simulated_t1w(scan_id, direction), simulated, grid, sidecar["T1w"])
     write(images.save_displacement, output / layout.warp(scan_id, direction), displacement, grid, sidecar["warp"])
 
 
-def _save_velocity(
-    write: BackgroundWriter, path: Path, result: Explanation, store: CohortStore, common: dict[str, Any]
-) -> None:
-    velocity = result.field.movedim(0, -1).cpu().numpy()
-    write(images.save_displacement, path, velocity, store.grid.coarser(2), MEANINGS["velocity"] | common)
+def _in_file_order(image: Tensor) -> np.ndarray:
+    """An image (X, Y, Z) as it is, a field (D, X, Y, Z) as (X, Y, Z, D); float32, x fastest in memory as in NIfTI."""
+    return image.float().transpose(-1, -3).contiguous().cpu().numpy().T
 
 
 def _row(scan: pd.Series, fold: int, direction: str, result: Explanation, margin: float) -> dict[str, Any]:
