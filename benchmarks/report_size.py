@@ -3,8 +3,8 @@
     python benchmarks/report_size.py RESULTS [--participants 500] [--pages 5]
 
 A finished run is replicated: copies of its scans under new names (hard links, beside RESULTS) until the cohort is large
-enough. Pages of participants are alike, so only some are written (the report links to all). The
-loading time is the one that headless Chromium notes, from the start of navigation to the end of the load event.
+enough. Pages of participants are alike, so only some are written (the report links to all). The loading time is the one
+that headless Chromium notes, from the start of navigation to the end of the load event.
 """
 
 from __future__ import annotations

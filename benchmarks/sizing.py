@@ -2,9 +2,9 @@
 
     python benchmarks/sizing.py results --folds 5
 
-Times are CPU time (wall clock x use of the cores) from the run's trace; of trainings on GPUs, wall clock x GPUs.
-What works scan by scan grows with the scans; a classifier's training too (epochs); a simulator's has a fixed number of
-steps per fold.
+Times are CPU time (wall clock x use of the cores) from the run's trace; of trainings on the GPUs of one node, wall
+clock x GPUs. What works scan by scan grows with the scans; a classifier's training too (epochs); a simulator's has a
+fixed number of steps per fold.
 """
 
 from __future__ import annotations
@@ -30,16 +30,15 @@ def gpus_of_trainings(results: Path) -> int:
     return int(record["inputs"]["devices"]) if record["inputs"]["device"] == "cuda" else 0
 
 
-def used_seconds(results: Path) -> dict[str, float]:
+def used_seconds(results: Path, gpus: int) -> dict[str, float]:
     """Process -> CPU seconds of all its tasks; of trainings on GPUs, GPU seconds."""
-    gpus = gpus_of_trainings(results)
     total: dict[str, float] = defaultdict(float)
     with (results / "pipeline_info" / "trace.txt").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if row["status"] in ("COMPLETED", "CACHED"):
                 process = row["name"].split()[0]
-                used = gpus if gpus and process in TRAININGS else float(row["%cpu"].rstrip("%")) / 100
-                total[process] += seconds(row["realtime"]) * used
+                units = gpus if gpus and process in TRAININGS else float(row["%cpu"].rstrip("%")) / 100
+                total[process] += seconds(row["realtime"]) * units
     return total
 
 
@@ -59,7 +58,8 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--folds", type=int, default=5)
     arguments = parser.parse_args()
-    results, used = arguments.results, used_seconds(arguments.results)
+    results, gpus = arguments.results, gpus_of_trainings(arguments.results)
+    used = used_seconds(results, gpus)
     scans = lines_of(results / "pipeline_info" / "cohort" / "index.csv")
     folds = len(list((results / "models").glob("fold-*/simulator")))
     per_scan = sum(used[name] for name in PREPROCESSING) / scans, sum(used[name] for name in MAPS) / scans
@@ -69,7 +69,7 @@ def main() -> None:
     step = used["TRAIN_CLASSIFIER"] / folds / epochs_steps
     simulator_step = used["TRAIN_SIMULATOR"] / folds / lines_of(results / "models/fold-0/simulator/history.csv")
     disk = size_of(results, "sub-*") / scans
-    unit = "GPU h" if gpus_of_trainings(results) else "CPU h"
+    unit = "GPU h" if gpus else "CPU h"
     print(f"| scans | preprocessing, CPU h | training, {unit} (longest task) | maps, CPU h | results, GB |")
     print("|---|---|---|---|---|")
     for size in SIZES:

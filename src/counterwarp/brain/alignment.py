@@ -56,25 +56,26 @@ def register_affine(
     return ras_matrix(register(fixed, moving, "Affine", first).affine)
 
 
-def affine_to_mni152(brain: Extraction, templates: Path) -> np.ndarray:
-    """``register_affine`` of an extracted brain, from the pose of its head where that is known.
-
-    ``templates`` is the folder of prepare-templates.
+def registration_targets(templates: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
+    """The MNI152 brain, and the affine of MNI152 to head template points ((4, 4), RAS+ mm), of prepare-templates.
 
     Raises
     ------
     InputError
-        If a template is missing.
-    RuntimeError
-        From ITK or ANTs, if the registration fails.
+        If one of them is missing.
     """
-    template = images.read(templates / "MNI152_T1w.nii.gz", "prepare-templates")
-    if brain.affine is None:
-        return register_affine(brain.t1w, brain.mask, template)
-    head = templates / layout.HEAD_IN_MNI152
-    if not head.exists():
-        raise InputError(f"{head}: expected an output of prepare-templates, found no such file. Run it again.")
-    return register_affine(brain.t1w, brain.mask, template, brain.affine @ read_itk_affine(head))
+    brain = images.read(templates / "MNI152_T1w.nii.gz", "prepare-templates")
+    head = images.output_of("prepare-templates", templates / layout.HEAD_IN_MNI152, "Run it again.")
+    return brain, read_itk_affine(head)
+
+
+def affine_to_mni152(brain: Extraction, template: nib.Nifti1Image, head_in_mni152: np.ndarray) -> np.ndarray:
+    """``register_affine`` of an extracted brain, from the pose of its head where that is known.
+
+    ``template`` and ``head_in_mni152`` are ``registration_targets``.
+    """
+    start = None if brain.affine is None else brain.affine @ head_in_mni152
+    return register_affine(brain.t1w, brain.mask, template, start)
 
 
 def align_affine(

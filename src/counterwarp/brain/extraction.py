@@ -174,15 +174,12 @@ def _find_brain(
     scan, placed, moved = (sitk.GetArrayViewFromImage(image)[around] for image in images)
     prior = sitk.Resample(warped.forward[0], work, sitk.Transform(), sitk.sitkLinear, 0.0)
     brain = refine_mask(work, prior, settings)
-    return (
-        brain,
-        start,
-        {
-            "head_correlation_affine": float(np.corrcoef(scan, placed)[0, 1]),
-            "head_correlation": float(np.corrcoef(scan, moved)[0, 1]),
-            "prior_dice": _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5),
-        },
-    )
+    metrics = {
+        "head_correlation_affine": float(np.corrcoef(scan, placed)[0, 1]),
+        "head_correlation": float(np.corrcoef(scan, moved)[0, 1]),
+        "prior_dice": _dice(sitk.GetArrayViewFromImage(brain) > 0, sitk.GetArrayViewFromImage(prior) > 0.5),
+    }
+    return brain, start, metrics
 
 
 def _on_scan(brain: sitk.Image, native: sitk.Image) -> sitk.Image:

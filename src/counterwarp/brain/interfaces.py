@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from counterwarp.brain.alignment import affine_to_mni152, align_affine
+from counterwarp.brain.alignment import affine_to_mni152, align_affine, registration_targets
 from counterwarp.brain.extraction import extract_brain, mask_of_stripped
 from counterwarp.brain.quality import judge
 from counterwarp.core import images
@@ -60,13 +60,14 @@ class ExtractBrain(SimpleInterface):
         elif self.inputs.skull_stripped:
             mask = mask_of_stripped(scan)
         head, head_mask = (images.read(templates / f"head_{k}.nii.gz", "prepare-templates") for k in ("T1w", "mask"))
+        targets = registration_targets(templates)
         result = extract_brain(scan, head, head_mask, self.inputs.settings, mask)
         files = {
             "out_t1w": folder / "desc-n4_T1w.nii.gz",
             "out_mask": folder / "desc-brain_mask.nii.gz",
             "out_affine": folder / "from-T1w_to-MNI152_mode-image_xfm.mat",
         }
-        write_itk_affine(files["out_affine"], affine_to_mni152(result, templates))
+        write_itk_affine(files["out_affine"], affine_to_mni152(result, *targets))
         nib.save(result.t1w, files["out_t1w"])
         nib.save(result.mask, files["out_mask"])
         self._results = {name: str(file) for name, file in files.items()} | {"metrics": result.metrics}

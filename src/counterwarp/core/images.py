@@ -75,6 +75,17 @@ def read(path: str | Path, made_by: str) -> nib.Nifti1Image:
     InputError
         If it is not there; the message names the command.
     """
+    return nib.Nifti1Image.from_filename(str(output_of(made_by, path)))
+
+
+def output_of(command: str, path: str | Path, remedy: str = "Run it first.") -> Path:
+    """The path of a file that another command wrote.
+
+    Raises
+    ------
+    InputError
+        If it is not there; the message names the command.
+    """
     if not Path(path).is_file():
-        raise InputError(f"{path}: expected an output of {made_by}, found no such file. Run it first.")
-    return nib.Nifti1Image.from_filename(str(path))
+        raise InputError(f"{path}: expected an output of {command}, found no such file. {remedy}")
+    return Path(path)

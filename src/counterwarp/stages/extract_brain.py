@@ -10,7 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from counterwarp.brain.alignment import affine_to_mni152
+from counterwarp.brain.alignment import affine_to_mni152, registration_targets
 from counterwarp.brain.extraction import extract_brain as extract
 from counterwarp.brain.extraction import mask_of_stripped
 from counterwarp.core import images, layout, scans
@@ -30,7 +30,7 @@ def extract_brain(
 
     Parameters
     ----------
-    templates : output of prepare-templates; None prepares them for this scan alone (half a CPU minute)
+    templates : output of prepare-templates; None prepares them for this scan alone
 
     Returns
     -------
@@ -50,12 +50,13 @@ def extract_brain(
         record |= {"scan_id": scan_id, "status": "PASS", "reasons": [], "metrics": {}}
         folder = templates or _prepared(Path(temporary))
         head, head_mask = (images.read(folder / f"head_{kind}.nii.gz", MADE_BY) for kind in ("T1w", "mask"))
+        targets = registration_targets(folder)
         try:
             scan = scans.load_t1w(t1w)
             record["t1w_sha256"] = hashlib.sha256(np.asarray(scan.dataobj, np.float32).tobytes()).hexdigest()
             given = scans.load_t1w(mask) if mask else mask_of_stripped(scan) if skull_stripped else None
             result = extract(scan, head, head_mask, settings, given)
-            affine = affine_to_mni152(result, folder)
+            affine = affine_to_mni152(result, *targets)
         except (InputError, RuntimeError) as error:  # RuntimeError: ITK and ANTs
             record |= {"status": "FAIL", "reasons": [str(error)]}
             return record
