@@ -2,8 +2,8 @@
 
     python benchmarks/simulator_step.py [--side 64] [--batch 4] [--repeats 5] [--threads 2]
 
-naive    the published U-Net at full resolution, a convolution per sample, each direction's logit loss and
-         cycle loss in backward passes of their own; the allocator as it is by default
+naive    the published U-Net at full resolution, a convolution per sample, PyTorch's pooling, each direction's logit
+         loss and cycle loss in backward passes of their own; the allocator as it is by default
 tuned    the same with the allocator settings of nextflow.config, as those that follow
 grouped  the same network and losses; the batch is one grouped convolution, both directions are one batch, the joint
          loss has one backward pass
@@ -32,8 +32,10 @@ from torch.nn import functional as F
 
 from common import ALLOCATOR
 from counterwarp.core.settings import SimulatorSettings
+from counterwarp.networks import simulator
 from counterwarp.networks.classifier import Classifier
 from counterwarp.networks.condconv import ConditionalConvolution
+from counterwarp.networks.pooling import AveragePool
 from counterwarp.networks.simulator import PublishedSimulator, Simulator
 from counterwarp.networks.warps import displacement_gradient, resample
 from counterwarp.training.simulator import simulator_losses
@@ -55,6 +57,22 @@ class PerSampleConvolution(ConditionalConvolution):
             bias = sum(a * b for a, b in zip(alpha, self.bias, strict=True))
             outputs.append(F.conv3d(sample[None], weight, bias, padding=1))
         return torch.cat(outputs)
+
+
+class PublishedPooling(nn.Module):
+    """Pooling as PyTorch does it, which gives what ``networks.pooling`` gives."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool3d(x, 2)
+
+
+def use_published_pooling(classifier: nn.Module) -> None:
+    """Replace this package's pooling in the classifier and in every simulator of this process."""
+    simulator.average_pool = PublishedPooling()
+    for layers in [m for m in classifier.modules() if isinstance(m, nn.Sequential)]:
+        for i, layer in enumerate(layers):
+            if isinstance(layer, AveragePool):
+                layers[i] = PublishedPooling()
 
 
 def naive_step(network: nn.Module, classifier: nn.Module, images: torch.Tensor) -> None:
@@ -94,6 +112,8 @@ def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> 
     torch.manual_seed(0)
     images = torch.randn(batch, 1, side, side, side)
     classifier = Classifier(torch.zeros(1, 1, side, side, side), 16, 0.0).eval().requires_grad_(False)
+    if variant in NAIVE:
+        use_published_pooling(classifier)
     published = PublishedSimulator(convolution=PerSampleConvolution if variant in NAIVE else ConditionalConvolution)
     network = Simulator() if variant == "default" else published
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
