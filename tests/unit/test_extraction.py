@@ -1,5 +1,8 @@
 """Steps of extraction and alignment on pictures of a few shapes: what does not matter, and what is refused."""
 
+import subprocess
+import sys
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -67,3 +70,21 @@ def test_brain_of_one_value_cannot_be_scored():
     grid = Grid((10, 10, 10), np.diag([6.0, 6, 6, 1]))
     with pytest.raises(RuntimeError, match="every voxel of the aligned brain has the same value"):
         _z_scored(to_itk(picture(np.ones(SHAPE))), to_itk(picture(np.ones(SHAPE))), sitk.Transform(), grid)
+
+
+def test_antspyx_is_loaded_without_what_registration_leaves_unused():
+    """In a process of its own: the packages are real for whoever imports them afterwards."""
+    program = """
+import sys
+import scipy.ndimage
+from counterwarp.brain.antspyx import load_ants
+ants = load_ants()
+assert not {"matplotlib", "requests", "scipy.stats", "sklearn", "statsmodels"} & sys.modules.keys()
+import numpy as np, scipy.stats, sklearn.linear_model
+import scipy
+assert scipy.stats.pearsonr([1, 2, 3], [1, 2, 4])[0] > 0.9
+assert sklearn.linear_model.LinearRegression().fit([[0], [1]], [0, 2]).coef_.round(6) == [2]
+assert load_ants() is ants
+assert ants.get_center_of_mass(ants.from_numpy(np.eye(3, dtype="float32"))) == (1.0, 1.0)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

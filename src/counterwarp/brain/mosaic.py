@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
+from matplotlib.figure import Figure
 
 from counterwarp.brain.tissue import tissue_centres
 from counterwarp.core.geometry import from_itk, itk_transform, to_itk
@@ -32,7 +29,8 @@ def draw_mosaic(path: Path, t1w: nib.Nifti1Image, mask: nib.Nifti1Image, brain: 
     brain : the MNI152 brain and the aligned one, (X, Y, Z, 2), see ``side_by_side``
     title : one line; longer text is cut
     """
-    figure, axes = plt.subplots(2, 6, figsize=(8.4, 3.3), facecolor="black", layout="constrained")
+    figure = Figure(figsize=(8.4, 3.3), facecolor="black", layout="constrained")
+    axes = figure.subplots(2, 6)
     scan, inside = (nib.as_closest_canonical(image) for image in (t1w, mask))
     _draw_row(axes[0], scan, np.asarray(inside.dataobj) > 0)
     _outline(axes[0], np.asarray(inside.dataobj), [0.5], "red")
@@ -43,7 +41,6 @@ def draw_mosaic(path: Path, t1w: nib.Nifti1Image, mask: nib.Nifti1Image, brain: 
     _outline(axes[1], values, [(csf + grey) / 2], "yellow")
     figure.suptitle(title[:120], color="white", fontsize=8)
     figure.savefig(path, dpi=90)
-    plt.close(figure)
 
 
 def draw_flicker(path: Path, brain: nib.Nifti1Image) -> None:
@@ -51,13 +48,12 @@ def draw_flicker(path: Path, brain: nib.Nifti1Image) -> None:
 
     Shown one in place of the other, whatever jumps is not aligned. ``brain`` as in ``draw_mosaic``.
     """
-    figure, axes = plt.subplots(2, 6, figsize=(8.4, 3.0), facecolor="black")
-    figure.subplots_adjust(0, 0, 1, 1, 0, 0)
+    figure = Figure(figsize=(8.4, 3.0), facecolor="black")
+    axes = figure.subplots(2, 6, gridspec_kw={"left": 0, "bottom": 0, "right": 1, "top": 1, "wspace": 0, "hspace": 0})
     template, aligned = nib.four_to_three(brain)
     for row, image in zip(axes, (aligned, template), strict=True):
         _draw_row(row, image, np.asarray(template.dataobj) > 0)
     figure.savefig(path, dpi=90)
-    plt.close(figure)
 
 
 def side_by_side(

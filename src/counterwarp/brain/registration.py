@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
+from counterwarp.brain.antspyx import load_ants
 from counterwarp.core.geometry import Grid, to_itk
 
 SEED = 1
@@ -134,8 +135,7 @@ def register(
     RuntimeError
         From ANTs, if the registration fails.
     """
-    import ants
-
+    ants = load_ants()
     ants.config._random_seed = SEED  # the only way antspyx passes a seed to antsRegistration
     images = [ants.from_sitk(image) for image in (fixed, moving)]
     with tempfile.TemporaryDirectory() as folder:
