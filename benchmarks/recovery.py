@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from counterwarp.cohort.store import CohortStore
-from counterwarp.core.settings import ClassifierSettings, SaliencySettings, SimulatorSettings
+from counterwarp.core.settings import ClassifierSettings, JacobianSettings, SaliencySettings, SimulatorSettings
 from counterwarp.explain import saliency
 from counterwarp.explain.evaluation import planted_agreement, signed_ncc
 from counterwarp.explain.jacobians import Explanation, explain
@@ -25,6 +25,7 @@ from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 
 OURS, TRUTH = "counterwarp", "truth"
+LARGEST_SCALE = JacobianSettings().largest_scale
 SMOOTHED = 1.5  # voxels: standard deviation of the smoothing of saliency maps
 MEASURES = ["signed_ncc", "absolute_ncc", "masked_ncc", "magnitude_share"]
 
@@ -62,7 +63,9 @@ def held_out(cohort: Path, networks: Path, fold: int) -> Iterator[Held]:
         case = int(store.index["is_case"][position])
         direction, sign = ("remove", -1) if case else ("inject", 1)
         image = torch.from_numpy(store.images[position].astype(np.float32))[None, None]
-        found = explain(classifier, simulator, image, spacing, brain, margin, 1, kind, [direction])
+        found = explain(
+            classifier, simulator, image, spacing, brain, margin, 1, kind, [direction], largest_scale=LARGEST_SCALE
+        )
         yield Held(position, case, sign, image, found[direction])
 
 

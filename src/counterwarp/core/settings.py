@@ -159,6 +159,11 @@ class SimulatorSettings(TrainingSettings):
 class JacobianSettings:
     """Export of warps and log-Jacobians."""
 
+    largest_scale: float = option(
+        2.0,
+        "A velocity is multiplied by what moves the logit by the margin, at most by this; 0: left as the simulator "
+        "gives it.",
+    )
     doses: int = option(20, "Steps from dose 0 to 1 at which the logit is measured; 1: only before and after, faster.")
     cycle: bool = option(
         True, "Warp every simulated scan back by the opposite direction and measure what is left; false: faster."

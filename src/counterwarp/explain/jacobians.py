@@ -16,6 +16,9 @@ from counterwarp.networks.fields import VELOCITY, inverse_warp, warp, warps_over
 from counterwarp.networks.simulator import CONDITIONS
 from counterwarp.networks.warps import compose, jacobian_determinant, resample, tissue_log_jacobian
 
+SEARCHES = 5  # logits looked at to find the scale of a velocity
+NEAR = 0.02  # share of the margin that a logit may move further than it
+
 
 @dataclass(frozen=True)
 class Return:
@@ -55,8 +58,10 @@ class Explanation:
     folding_fraction : float
         Share of brain voxels at which the warp folds or its inverse folds or is not found.
     field : Tensor, (3, X/2, Y/2, Z/2) or (3, X, Y, Z)
-        The velocity (on voxels twice as long over the same box) or displacement that the simulator put out, mm, RAS+;
-        see ``networks.fields`` for the warps at doses between 0 and 1.
+        The velocity (on voxels twice as long over the same box) or displacement, mm, RAS+; see ``networks.fields``
+        for the warps at doses between 0 and 1.
+    scale : float
+        What the simulator's field was multiplied by, see ``margin_scale``.
     dose_logits : Tensor, (doses + 1,)
         Logit at every dose from 0 to 1, at equal steps.
     dose_to_flip : float or None
@@ -76,6 +81,7 @@ class Explanation:
     margin_reached: bool
     folding_fraction: float
     field: Tensor
+    scale: float
     dose_logits: Tensor
     dose_to_flip: float | None
     mean_displacement: float
@@ -94,6 +100,7 @@ def explain(
     kind: str = VELOCITY,
     directions: Sequence[str] = tuple(CONDITIONS),
     cycle: bool = True,
+    largest_scale: float = 0.0,
 ) -> dict[str, Explanation]:
     """Warp one scan in every direction and measure the warps.
 
@@ -107,6 +114,7 @@ def explain(
     kind : what the simulator puts out, see ``networks.fields``
     directions : of inject and remove, those wanted
     cycle : warp every counterfactual back as well
+    largest_scale : velocities are multiplied by ``margin_scale``, at most by this; 0: they are left as they are
 
     Raises
     ------
@@ -116,6 +124,10 @@ def explain(
     conditions = torch.tensor([CONDITIONS[direction] for direction in directions], device=image.device)
     images = image.expand(len(conditions), *image.shape[1:])
     fields = simulator(images, conditions)
+    scales = torch.ones_like(conditions)
+    if largest_scale and kind == VELOCITY:
+        scales = margin_scale(classifier, images, fields, conditions, spacing, margin, largest_scale)
+        fields = _times(scales, fields)
     displacements = warp(fields, kind, spacing)
     simulated = resample(images, displacements, spacing)
     paths = dose_path(classifier, image, fields, simulated, spacing, doses, kind)
@@ -123,7 +135,8 @@ def explain(
     folded = (jacobian_determinant(displacements, spacing) <= 0) | ~torch.isfinite(log_jacobians)
     back: list[Return] | list[None] = [None] * len(directions)
     if cycle:
-        back = _returning(classifier, simulator, image, simulated, displacements, conditions, spacing, brain, kind)
+        backwards = _times(scales, simulator(simulated, -conditions))
+        back = _returning(classifier, image, simulated, displacements, warp(backwards, kind, spacing), spacing, brain)
     return {
         direction: Explanation(
             log_jacobian=log_jacobians[i],
@@ -134,6 +147,7 @@ def explain(
             margin_reached=CONDITIONS[direction] * float(paths[i, -1] - paths[i, 0]) >= margin,
             folding_fraction=float(folded[i][brain].float().mean()),
             field=fields[i],
+            scale=float(scales[i]),
             dose_logits=paths[i],
             dose_to_flip=dose_to_flip(paths[i], CONDITIONS[direction]),
             mean_displacement=mean_length(displacements[i], brain),
@@ -148,12 +162,44 @@ def mean_length(displacement: Tensor, brain: Tensor) -> float:
     return float(displacement.square().sum(0).sqrt()[brain].mean())  # Tensor.norm is slow across channels
 
 
+def margin_scale(
+    classifier: nn.Module, images: Tensor, velocities: Tensor, conditions: Tensor, spacing: Sequence[float],
+    margin: float, largest: float,
+) -> Tensor:  # fmt: skip
+    """Scales (B,) of velocities that move the logits by the margin; ``largest`` where that is not enough.
+
+    So every counterfactual is of the same evidence, however strong the warps are that a simulator has learned. The
+    logit follows the dose nearly in a line, along which the scale is looked for (false position), a little above the
+    margin. ``images`` (B, 1, *shape); ``velocities`` (B, D, *shape/2), mm; ``margin`` in logits.
+    """
+    logits, aim = classifier(images), margin * (1 + NEAR / 2)
+    scale = torch.full_like(conditions, min(1.0, largest))
+    low, below = torch.zeros_like(scale), torch.zeros_like(scale)  # not enough, and how far it moves the logit
+    high, above = torch.full_like(scale, largest), torch.full_like(scale, torch.inf)
+    for _ in range(SEARCHES):
+        warps = warp(_times(scale, velocities), VELOCITY, spacing)
+        moved = conditions * (classifier(resample(images, warps, spacing)) - logits).float()
+        enough = moved >= margin
+        high, above = torch.where(enough, scale, high), torch.where(enough, moved, above)
+        low, below = torch.where(enough, low, scale), torch.where(enough, below, moved)
+        if bool(((above <= margin * (1 + NEAR)) | (low >= largest)).all()):
+            break
+        between = low + (high - low) * (aim - below) / (above - below)
+        beyond = torch.where(below > 0, low * aim / below, largest)
+        scale = torch.where(above < torch.inf, between, beyond).clamp(max=largest)
+    return high
+
+
+def _times(scales: Tensor, fields: Tensor) -> Tensor:
+    """Every field of a batch times its own number."""
+    return fields * scales.reshape(-1, *[1] * (fields.ndim - 1))
+
+
 def _returning(
-    classifier: nn.Module, simulator: Callable[[Tensor, Tensor], Tensor], image: Tensor, simulated: Tensor,
-    displacements: Tensor, conditions: Tensor, spacing: Sequence[float], brain: Tensor, kind: str,
+    classifier: nn.Module, image: Tensor, simulated: Tensor, displacements: Tensor, backwards: Tensor,
+    spacing: Sequence[float], brain: Tensor,
 ) -> list[Return]:  # fmt: skip
-    """Warp every counterfactual in the direction opposite to its own and compare with the scan."""
-    backwards = warp(simulator(simulated, -conditions), kind, spacing)
+    """Warp every counterfactual back and compare with the scan."""
     returned = resample(simulated, backwards, spacing)
     left = compose(displacements, backwards, spacing)
     scan = image[0, 0][brain]

@@ -71,7 +71,7 @@ def map_jacobians(
                 image = torch.from_numpy(store.images[position].astype(np.float32))[None, None].to(device)
                 results = explain(
                     classify, simulate, image, spacing, brain, margin, settings.doses, simulate.field,
-                    cycle=settings.cycle,
+                    cycle=settings.cycle, largest_scale=settings.largest_scale,
                 )  # fmt: skip
                 for direction, result in results.items():
                     common = {"Direction": direction, "Fold": fold}
@@ -120,6 +120,7 @@ def _row(scan: pd.Series, fold: int, direction: str, result: Explanation, margin
         "logit_simulated": result.logit_simulated,
         "margin": margin,
         "margin_reached": int(result.margin_reached),
+        "velocity_scale": result.scale,
         "folding_fraction": result.folding_fraction,
         "dose_to_flip": result.dose_to_flip,
         "mean_displacement_mm": result.mean_displacement,
