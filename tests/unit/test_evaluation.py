@@ -81,6 +81,7 @@ def explanations(**columns):
         "logit_simulated": [3.0, -3.0, 6.0, -2.0],
         "logit_returned": [-1.0, -2.0, 4.0, 0.0],
         "margin_reached": [1, 0, 1, 1],
+        "velocity_scale": [1.0, 2.0, 1.2, 1.5],
         "dose_to_flip": [0.25, 0.0, 0.0, 0.5],
         "mean_displacement_mm": [1.0, 2.0, 3.0, 4.0],
         "folding_fraction": [0.0, 0.0, 0.0, 0.04],
@@ -93,6 +94,8 @@ def explanations(**columns):
 def test_simulator_metrics_count_directions_apart():
     found = evaluation.simulator_metrics(explanations())
     assert found["margin_reached"] == {"inject": 1.0, "remove": 0.5}
+    assert found["lengthened"] == {"inject": 0.5, "remove": 1.0}
+    assert found["largest_scale"] == 2.0
     assert found["folding_fraction"] == pytest.approx(0.01)
     assert found["median_cycle_mm"] == pytest.approx({"inject": 0.2, "remove": 0.3})
     assert found["n"] == 2

@@ -129,6 +129,31 @@ def test_returning_by_the_opposite_warp_brings_the_scan_back(networks):
         assert back.image_error == pytest.approx(0 if error == 0 else 2, abs=1e-5 if error == 0 else 0.3)
 
 
+@pytest.mark.parametrize(
+    ("margin", "scale"), [(4.0, 1.0), (8.0, 1.0), (12.0, 1.5), (15.9, 2.0), (30.0, 2.0)], ids=str
+)  # mm
+def test_a_velocity_is_lengthened_until_the_logit_moves_by_the_margin(margin, scale):
+    """The image is a position in mm, the logit that of the centre, the velocity a constant 8 mm along x."""
+    ramp = (torch.arange(16.0) * SPACING[0])[:, None, None].expand(1, 1, 16, 24, 16)
+    velocity = torch.zeros(1, 3, 8, 12, 8)
+    velocity[:, 0] = 8.0
+    brain = torch.ones(16, 24, 16, dtype=torch.bool)
+
+    def signed(_images, conditions):
+        return conditions[:, None, None, None, None] * velocity
+
+    results = explain(
+        lambda x: x[:, 0, 8, 12, 8], signed, ramp, SPACING, brain, margin, 4, cycle=False, largest_scale=2.0
+    )
+    for sign, result in zip((1, -1), results.values(), strict=True):
+        moved = sign * (result.logit_simulated - result.logit)
+        assert result.scale == pytest.approx(scale, rel=0.02)
+        assert moved == pytest.approx(8 * result.scale, abs=1e-3)
+        assert result.margin_reached == (margin < 16) == (moved >= margin)
+        torch.testing.assert_close(result.field[0], torch.full((8, 12, 8), sign * 8 * result.scale))
+        torch.testing.assert_close(result.dose_logits[2], result.logit + sign * torch.tensor(moved / 2))
+
+
 def test_the_table_says_how_far_a_scan_returns(exported):
     table = pd.read_csv(exported[1] / "explanations_fold-1_chunk-0.csv")
     returned = table[["logit_returned", "cycle_error", "cycle_mm"]].to_numpy()

@@ -195,6 +195,7 @@ def _write_tables(run: Run, index: pd.DataFrame, rng) -> None:
                         "logit_simulated": logits[position] + moved,
                         "margin": MARGIN,
                         "margin_reached": int(not missed),
+                        "velocity_scale": 2.0 if missed else 1.0,
                         "folding_fraction": 0.0,
                         "dose_to_flip": None if missed else 0.5,
                         "mean_displacement_mm": 0.8,

@@ -161,8 +161,8 @@ class JacobianSettings:
 
     largest_scale: float = option(
         2.0,
-        "A velocity is multiplied by what moves the logit by the margin, at most by this; 0: left as the simulator "
-        "gives it.",
+        "A velocity that does not move the logit by the margin is multiplied by what does, at most by this; 1: left as "
+        "the simulator gives it.",
     )
     doses: int = option(20, "Steps from dose 0 to 1 at which the logit is measured; 1: only before and after, faster.")
     cycle: bool = option(

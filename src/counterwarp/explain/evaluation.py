@@ -109,6 +109,8 @@ def classifier_metrics(predictions: pd.DataFrame) -> dict[str, Any]:
 def simulator_metrics(explanations: pd.DataFrame) -> dict[str, Any]:
     """What the simulators do to held-out scans, per direction, and mean folding.
 
+    ``lengthened``: share of the velocities that were multiplied to reach the margin, ``largest_scale`` the largest
+    such number.
     ``median_dose_to_flip``: over the ``to_flip`` scans that are not called the direction's group as they are; one
     that the full dose does not flip counts as larger than all others, so the median may be infinite.
     ``median_logit_returned``: share of the logit's way there that the opposite warp takes back (1: all of it).
@@ -122,6 +124,8 @@ def simulator_metrics(explanations: pd.DataFrame) -> dict[str, Any]:
     to_flip = e[e["dose_to_flip"] != 0].fillna({"dose_to_flip": np.inf}).groupby("direction")["dose_to_flip"]
     return {
         "margin_reached": by_direction["margin_reached"].mean().to_dict(),
+        "lengthened": (e["velocity_scale"] > 1).groupby(e["direction"]).mean().to_dict(),
+        "largest_scale": float(e["velocity_scale"].max()),
         "to_flip": to_flip.size().to_dict(),
         "median_dose_to_flip": to_flip.median().to_dict(),
         "mean_displacement_mm": by_direction["mean_displacement_mm"].mean().to_dict(),

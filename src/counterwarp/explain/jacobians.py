@@ -100,7 +100,7 @@ def explain(
     kind: str = VELOCITY,
     directions: Sequence[str] = tuple(CONDITIONS),
     cycle: bool = True,
-    largest_scale: float = 0.0,
+    largest_scale: float = 1.0,
 ) -> dict[str, Explanation]:
     """Warp one scan in every direction and measure the warps.
 
@@ -114,7 +114,7 @@ def explain(
     kind : what the simulator puts out, see ``networks.fields``
     directions : of inject and remove, those wanted
     cycle : warp every counterfactual back as well
-    largest_scale : velocities are multiplied by ``margin_scale``, at most by this; 0: they are left as they are
+    largest_scale : velocities that do not move the logit by the margin are multiplied by what does, at most by this
 
     Raises
     ------
@@ -125,7 +125,7 @@ def explain(
     images = image.expand(len(conditions), *image.shape[1:])
     fields = simulator(images, conditions)
     scales = torch.ones_like(conditions)
-    if largest_scale and kind == VELOCITY:
+    if largest_scale > 1 and kind == VELOCITY:
         scales = margin_scale(classifier, images, fields, conditions, spacing, margin, largest_scale)
         fields = _times(scales, fields)
     displacements = warp(fields, kind, spacing)
@@ -168,21 +168,23 @@ def margin_scale(
 ) -> Tensor:  # fmt: skip
     """Scales (B,) of velocities that move the logits by the margin; ``largest`` where that is not enough.
 
-    So every counterfactual is of the same evidence, however strong the warps are that a simulator has learned. The
-    logit follows the dose nearly in a line, along which the scale is looked for (false position), a little above the
-    margin. ``images`` (B, 1, *shape); ``velocities`` (B, D, *shape/2), mm; ``margin`` in logits.
+    The smallest scale from 1 on. The logit follows the dose nearly in a line, along which it is looked for (false
+    position), a little above the margin. Warps that move it further than the margin are left as they are: how strong
+    they are is what the critic has taught them.
+
+    ``images`` (B, 1, *shape); ``velocities`` (B, D, *shape/2), mm; ``margin`` in logits.
     """
     logits, aim = classifier(images), margin * (1 + NEAR / 2)
-    scale = torch.full_like(conditions, min(1.0, largest))
-    low, below = torch.zeros_like(scale), torch.zeros_like(scale)  # not enough, and how far it moves the logit
+    scale = low = torch.ones_like(conditions)  # not enough, or 1, and how far it moves the logit
     high, above = torch.full_like(scale, largest), torch.full_like(scale, torch.inf)
+    below = torch.zeros_like(scale)
     for _ in range(SEARCHES):
         warps = warp(_times(scale, velocities), VELOCITY, spacing)
         moved = conditions * (classifier(resample(images, warps, spacing)) - logits).float()
         enough = moved >= margin
         high, above = torch.where(enough, scale, high), torch.where(enough, moved, above)
         low, below = torch.where(enough, low, scale), torch.where(enough, below, moved)
-        if bool(((above <= margin * (1 + NEAR)) | (low >= largest)).all()):
+        if bool(((above <= margin * (1 + NEAR)) | (low >= high)).all()):
             break
         between = low + (high - low) * (aim - below) / (above - below)
         beyond = torch.where(below > 0, low * aim / below, largest)
