@@ -5,8 +5,8 @@
 naive    the published U-Net at full resolution, a convolution per sample, PyTorch's pooling, each direction's logit
          loss and cycle loss in backward passes of their own; the allocator as it is by default
 tuned    the same with the allocator settings of nextflow.config, as those that follow
-grouped  the same network and losses; the batch is one grouped convolution, both directions are one batch, the joint
-         loss has one backward pass
+grouped  the same networks and losses, the classifier frozen as this package does it; the batch is one grouped
+         convolution, both directions are one batch, the joint loss has one backward pass
 default  this package's simulator (velocity on the half-resolution grid) and its losses
 
 Each variant runs in a process of its own; variants take turns, so that a busy machine is busy for all of them.
@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from common import ALLOCATOR
 from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks import simulator
-from counterwarp.networks.classifier import Classifier
+from counterwarp.networks.classifier import Classifier, freeze
 from counterwarp.networks.condconv import ConditionalConvolution
 from counterwarp.networks.pooling import AveragePool
 from counterwarp.networks.simulator import PublishedSimulator, Simulator
@@ -114,6 +114,8 @@ def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> 
     classifier = Classifier(torch.zeros(1, 1, side, side, side), 16, 0.0).eval().requires_grad_(False)
     if variant in NAIVE:
         use_published_pooling(classifier)
+    else:
+        freeze(classifier)
     published = PublishedSimulator(convolution=PerSampleConvolution if variant in NAIVE else ConditionalConvolution)
     network = Simulator() if variant == "default" else published
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)

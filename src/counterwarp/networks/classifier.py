@@ -71,14 +71,15 @@ def load_classifier(folder: str | Path, device: str = "cpu") -> nn.Module:
     settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
     classifier = Classifier(state["mean_image"], **settings)
     classifier.load_state_dict(state)
-    return _lean(classifier.eval()).to(device).requires_grad_(False)
+    return freeze(classifier).to(device)
 
 
-def _lean(classifier: Classifier) -> Classifier:
-    """The same logits with fewer passes through memory, for a classifier that is trained no more.
+def freeze(classifier: Classifier) -> Classifier:
+    """Make a classifier one that is trained no more: the same logits with fewer passes through memory.
 
     A batch norm that follows a convolution goes into its weights, and leaky ReLUs work in place.
     """
+    classifier.eval()
     for module in classifier.modules():
         if isinstance(module, nn.LeakyReLU):
             module.inplace = True
@@ -86,4 +87,4 @@ def _lean(classifier: Classifier) -> Classifier:
             for i, (convolution, norm) in enumerate(pairwise(list(module))):
                 if isinstance(convolution, nn.Conv2d | nn.Conv3d) and isinstance(norm, BatchNorm):
                     module[i], module[i + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
-    return classifier
+    return classifier.requires_grad_(False)
