@@ -4,10 +4,11 @@
 
 Each variant is the stage MAP_JACOBIANS in a process of its own, as the pipeline starts it, without the start of Python.
 
-maps         the logit before and after (--jacobians.doses 1 --jacobians.cycle false), 8 images per scan
+maps         the simulator's warps as they are, the logit before and after, 8 images per scan
+             (--jacobians.largest_scale 1 --jacobians.doses 1 --jacobians.cycle false)
 in between   the same, but every file is written before the next scan is computed
-way back     the same, and every simulated scan warped back (--jacobians.doses 1)
-dose path    and the logit at 21 doses, the default
+way back     the same, and every simulated scan warped back
+dose path    the default: also velocities lengthened to the margin, and the logit at 21 doses
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +33,8 @@ from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.networks.simulator import Simulator, save_simulator
 from counterwarp.stages import map_jacobians as stage
 
-MAPS = JacobianSettings(doses=1, cycle=False)
-VARIANTS = {"maps": MAPS, "in between": MAPS, "way back": JacobianSettings(doses=1), "dose path": JacobianSettings()}
+MAPS = JacobianSettings(largest_scale=1, doses=1, cycle=False)
+VARIANTS = {"maps": MAPS, "in between": MAPS, "way back": replace(MAPS, cycle=True), "dose path": JacobianSettings()}
 VELOCITY_SCALE = 0.3  # of the output layer: warps of some millimetres
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
-from counterwarp.brain.extraction import Extraction
 from counterwarp.brain.quality import quality_metrics
 from counterwarp.brain.registration import isotropic, multistart_affine, register, resample_to_grid
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import Grid, itk_transform, ras_matrix, read_itk_affine, same_grid, to_itk
+
+if TYPE_CHECKING:  # spares ALIGN_AFFINE the import of SciPy
+    from counterwarp.brain.extraction import Extraction
 
 WORKING_RESOLUTION = 3.0  # mm, of the registration; the scan itself is resampled from its own grid
 

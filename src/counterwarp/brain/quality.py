@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from counterwarp.brain.registration import isotropic
 from counterwarp.brain.tissue import contrast
 from counterwarp.core.geometry import ras_matrix
 from counterwarp.core.settings import AlignmentSettings
 
-RESOLUTION = 2.0  # mm
+RESOLUTION = 2.0  # mm, of the comparison; templates have voxels of 1 mm, or are compared as they are
 SMOOTHING = 3.0  # mm: Gaussian that hides anatomy that an affine cannot match
 DEPTH = 4.0  # mm: rim left out, where brain against background alone would correlate
 
@@ -38,8 +37,8 @@ def quality_metrics(
     voxel_volume_mm3 : of the scan's own grid
     scale_0, scale_1, scale_2 : singular values of the affine; 0.9 is a brain 0.9 times the template's length
     """
-    reference = isotropic(template, RESOLUTION)
-    expected = isotropic(sitk.Cast(template > 0, sitk.sitkFloat32), RESOLUTION)
+    coarser = [max(1, round(RESOLUTION / spacing)) for spacing in template.GetSpacing()]
+    reference, expected = (sitk.BinShrink(i, coarser) for i in (template, sitk.Cast(template > 0, sitk.sitkFloat32)))
     found = sitk.Resample(mask, reference, affine, sitk.sitkLinear, 0.0)
     scan = sitk.Resample(t1w * mask, reference, affine, sitk.sitkLinear, 0.0)
     interior = sitk.BinaryErode(expected > 0.5, [round(DEPTH / RESOLUTION)] * 3)
