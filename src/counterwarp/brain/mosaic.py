@@ -63,8 +63,8 @@ def side_by_side(
 
     ``affine`` (4, 4) maps MNI152 points to the scan's, RAS+ mm.
     """
-    inside = np.argwhere(np.asarray(template.dataobj) > 0)
-    first, last = np.maximum(inside.min(0) - MARGIN, 0), inside.max(0) + MARGIN
+    first, last = _extent(np.asarray(template.dataobj) > 0)
+    first, last = np.maximum(first - MARGIN, 0), last + MARGIN
     reference = template.slicer[tuple(slice(a, b, COARSER) for a, b in zip(first, last, strict=True))]
     brain = sitk.Mask(to_itk(t1w), to_itk(mask) > 0)
     aligned = from_itk(sitk.Resample(brain, to_itk(reference), itk_transform(affine), sitk.sitkLinear, 0.0))
@@ -72,10 +72,15 @@ def side_by_side(
     return nib.Nifti1Image(np.stack(both, axis=-1), reference.affine)
 
 
+def _extent(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last voxel of a mask along every axis."""
+    found = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return np.array([voxels[0] for voxels in found]), np.array([voxels[-1] for voxels in found])
+
+
 def _slices(inside: np.ndarray) -> list[tuple[int, int]]:
     """Axis and number of the six slices, by the extent of a mask."""
-    found = np.argwhere(inside)
-    first, last = found.min(0), found.max(0)
+    first, last = _extent(inside)
     return [(axis, round(first[axis] + p * (last[axis] - first[axis]))) for axis in range(3) for p in POSITIONS]
 
 

@@ -68,14 +68,14 @@ def _write(image: nib.Nifti1Image, path: Path, sidecar: dict[str, Any] | None) -
 
 
 def read(path: str | Path, made_by: str) -> nib.Nifti1Image:
-    """Read an image that another command wrote.
+    """Read an image (.nii.gz) that another command wrote; it stays in memory, decompressed once.
 
     Raises
     ------
     InputError
         If it is not there; the message names the command.
     """
-    return nib.Nifti1Image.from_filename(str(output_of(made_by, path)))
+    return nib.Nifti1Image.from_bytes(igzip.decompress(output_of(made_by, path).read_bytes()))
 
 
 def output_of(command: str, path: str | Path, remedy: str = "Run it first.") -> Path:
