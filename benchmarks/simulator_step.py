@@ -59,20 +59,13 @@ class PerSampleConvolution(ConditionalConvolution):
         return torch.cat(outputs)
 
 
-class PublishedPooling(nn.Module):
-    """Pooling as PyTorch does it, which gives what ``networks.pooling`` gives."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.avg_pool3d(x, 2)
-
-
 def use_published_pooling(classifier: nn.Module) -> None:
-    """Replace this package's pooling in the classifier and in every simulator of this process."""
-    simulator.average_pool = PublishedPooling()
+    """Replace ``networks.pooling`` by PyTorch's, in the classifier and in every simulator of this process."""
+    simulator.average_pool = nn.AvgPool3d(2)
     for layers in [m for m in classifier.modules() if isinstance(m, nn.Sequential)]:
         for i, layer in enumerate(layers):
             if isinstance(layer, AveragePool):
-                layers[i] = PublishedPooling()
+                layers[i] = nn.AvgPool3d(2)
 
 
 def naive_step(network: nn.Module, classifier: nn.Module, images: torch.Tensor) -> None:

@@ -9,7 +9,7 @@ from counterwarp.brain.tissue import contrast
 from counterwarp.core.geometry import ras_matrix
 from counterwarp.core.settings import AlignmentSettings
 
-RESOLUTION = 2.0  # mm, of the comparison; templates have voxels of 1 mm, or are compared as they are
+RESOLUTION = 2.0  # mm, about that of the comparison: as many whole voxels of the template as come near it
 SMOOTHING = 3.0  # mm: Gaussian that hides anatomy that an affine cannot match
 DEPTH = 4.0  # mm: rim left out, where brain against background alone would correlate
 
