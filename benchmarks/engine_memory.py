@@ -4,8 +4,8 @@
 
 A store (5.2 GB for 10,000 scans at 64^3) holds a few brains again and again. Each has a process of its own, which
 trains a classifier for one epoch over a sample of 96 scans that lie all over the store, then exports 8 scans. Printed
-per size: memory of the process without mapped files, scans trained per second, and the share of a step that reading
-its batch takes, with none of the store in memory before.
+per size: memory of the process without mapped files, scans trained per second, how long reading a batch takes, and
+how long a step waits for its batch, which is read ahead; none of the store is in memory before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import re
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +31,12 @@ from counterwarp.core.settings import ClassifierSettings, JacobianSettings
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.networks.simulator import Simulator, save_simulator
 from counterwarp.stages.map_jacobians import map_jacobians
+from counterwarp.training import loop
 from counterwarp.training.augmentation import augment
 from counterwarp.training.checkpoint import Checkpoint
-from counterwarp.training.data import mean_image, training_batches
+from counterwarp.training.data import mean_image, read_ahead, training_batches
 from counterwarp.training.launch import launch
-from counterwarp.training.loop import Run, Schedule, fit
+from counterwarp.training.loop import Run, Schedule
 
 SAMPLE = 96
 SETTINGS = ClassifierSettings()
@@ -52,18 +55,33 @@ def forget(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def timed(items: Iterable[Any], seconds: list[float]) -> Iterator[Any]:
+    """The items; how long each was waited for goes to the list."""
+    iterator = iter(items)
+    while True:
+        begin = time.perf_counter()
+        item = next(iterator)
+        seconds.append(time.perf_counter() - begin)
+        yield item
+
+
 def measure(folder: Path) -> dict[str, float]:
     """One epoch over a sample of a store, and the export of one chunk."""
-    store = CohortStore(folder)
     fabric = launch("cpu", 1, "fp32", 0)
-    positions = np.linspace(0, len(store.index) - 1, SAMPLE).astype(int)
+    scans = len(CohortStore(folder).index)
+    positions = np.linspace(0, scans - 1, SAMPLE).astype(int)
+    mean = mean_image(CohortStore(folder), positions)
     forget(folder / "images.npy")
-    loader, steps = training_batches(store, positions, SETTINGS, 0, fabric)
-    begin = time.perf_counter()
-    for _, _batch in zip(range(steps), loader, strict=False):
+    loader, epoch = training_batches(CohortStore(folder), positions, SETTINGS, 0, fabric)
+    reading: list[float] = []
+    for _, _batch in zip(range(epoch), timed(loader, reading), strict=False):
         pass
-    loading = (time.perf_counter() - begin) / steps
-    network = Classifier(mean_image(store, positions), SETTINGS.width, SETTINGS.dropout)
+    del loader
+    forget(folder / "images.npy")  # which is possible as no store has it mapped now
+    store = CohortStore(folder)
+    loader, _ = training_batches(store, positions, SETTINGS, 0, fabric)
+    waiting: list[float] = []
+    loop.read_ahead = lambda items: timed(read_ahead(items), waiting)
     times = []
 
     def step(model, batch, draws):
@@ -72,14 +90,16 @@ def measure(folder: Path) -> dict[str, float]:
         return {"total": F.binary_cross_entropy_with_logits(model(images), batch[1])}
 
     run = Run(fabric, 0, folder / "history.csv", Checkpoint(None, stage="benchmark"))
-    fit(run, network, loader, step, Schedule(steps + 1, steps), SETTINGS)  # the last step ends the clock
+    network = Classifier(mean, SETTINGS.width, SETTINGS.dropout)
+    loop.fit(run, network, loader, step, Schedule(epoch + 1, epoch), SETTINGS)  # the last step ends the clock
     seconds = statistics.median(np.diff(times))
     trained = private_memory()
     exported = export(folder)
     return {
-        "scans": len(store.index), "memory after training, MiB": trained, "after export, MiB": exported,
-        "trained scans/s": SETTINGS.batch_size / seconds, "reading a batch, ms": 1000 * loading,
-        "share of a step, %": 100 * loading / seconds,
+        "scans": scans, "memory after training, MiB": trained, "after export, MiB": exported,
+        "trained scans/s": SETTINGS.batch_size / seconds, "reading a batch, ms": 1000 * statistics.mean(reading),
+        "waiting for a batch, ms": 1000 * statistics.mean(waiting),
+        "share of a step, %": 100 * statistics.mean(waiting) / seconds,
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from counterwarp.networks.parallel import BatchNorm
 from counterwarp.training import classifier as classifiers
 from counterwarp.training.augmentation import Draws
 from counterwarp.training.checkpoint import Checkpoint
-from counterwarp.training.data import ShuffledBatches, training_batches
+from counterwarp.training.data import ShuffledBatches, read_ahead, training_batches
 from counterwarp.training.launch import launch
 from counterwarp.training.loop import Run, Schedule, fit
 
@@ -170,6 +170,23 @@ def test_in_one_process_batch_norm_is_pytorchs():
     assert torch.equal(ours(x), theirs(x))
     assert torch.equal(ours.running_var, theirs.running_var)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
+
+
+def test_batches_are_read_ahead_in_order_and_a_failure_of_reading_is_one_of_training():
+    taken = []
+
+    def reading():
+        for number in range(4):
+            taken.append(number)
+            yield number
+        raise OSError("images.npy: input/output error")
+
+    ahead = read_ahead(reading())
+    assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(OSError, match="input/output"):
+        next(ahead)
+    assert taken == [0, 1, 2, 3]
+    assert list(read_ahead(range(3))) == [0, 1, 2]
 
 
 def test_batches_that_cannot_be_divided_are_refused(tmp_path):

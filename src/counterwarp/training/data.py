@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.errors import InputError
 from counterwarp.core.settings import TrainingSettings
+
+Item = TypeVar("Item")
 
 
 class CohortImages(Dataset):
@@ -76,6 +80,16 @@ def training_batches(
             f"among {fabric.world_size} processes x {settings.accumulation} parts (--accumulation). Change one of them."
         )
     return DataLoader(CohortImages(store, positions), batch_sampler=sampler), sampler.steps_per_epoch
+
+
+def read_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
+    """The items in their order; a thread gets the next one while the last is in use. What fails there, fails here."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
+        upcoming = thread.submit(next, iterator, end)
+        while (item := upcoming.result()) is not end:
+            upcoming = thread.submit(next, iterator, end)
+            yield item  # type: ignore[misc]
 
 
 def batches(store: CohortStore, positions: np.ndarray, size: int) -> DataLoader:

@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 from counterwarp.core.settings import TrainingSettings
 from counterwarp.training.augmentation import Draws
 from counterwarp.training.checkpoint import Checkpoint
+from counterwarp.training.data import read_ahead
 from counterwarp.training.launch import first_process_only
 from counterwarp.training.progress import TrainingProgress
 
@@ -83,9 +85,10 @@ def fit(
     first = run.fabric.is_global_zero
     with (
         run.checkpoint.listening(),
+        closing(read_ahead(data)) as batches,
         TrainingProgress(run.history if first else None, schedule.steps, training.rows) as progress,
     ):
-        for number, batch in zip(range(len(training.rows), schedule.steps), data, strict=False):
+        for number, batch in zip(range(len(training.rows), schedule.steps), batches, strict=False):
             if training.waited_too_long():
                 break
             stopped = training.update(number, batch)
