@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from counterwarp.networks.grouped import grouped_convolution
-
-BLOCK = 16  # a grouped convolution with fewer outputs than a CPU's vectors hold is several times slower
 
 
 class ConditionalConvolution(nn.Module):
@@ -37,8 +34,4 @@ class ConditionalConvolution(nn.Module):
         """Map (B, inputs, *shape) under conditions (B, conditions) to (B, outputs, *shape)."""
         alpha = torch.sigmoid(self.routing(torch.cat([x.flatten(2).mean(2), condition], dim=1)))  # (B, K)
         weight = torch.einsum("bk,k...->b...", alpha, self.weight)  # (B, out, in, *kernel)
-        bias = alpha @ self.bias
-        outputs = bias.shape[1]
-        if unused := -outputs % BLOCK:
-            weight, bias = F.pad(weight, (0, 0) * (weight.ndim - 2) + (0, unused)), F.pad(bias, (0, unused))
-        return grouped_convolution(x, weight, bias)[:, :outputs]
+        return grouped_convolution(x, weight, alpha @ self.bias)

@@ -1,4 +1,4 @@
-"""A convolution whose every sample has a kernel of its own, with a faster gradient of the kernels on some CPUs."""
+"""A convolution whose every sample has a kernel of its own, in the shapes for which a CPU has fast code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
+BLOCK = 16  # channels that oneDNN takes at once; with others it is several times slower
 WIDE = 16  # inputs from which on the faster gradient is faster
 CHUNK = 2048  # voxels whose features stay in a core's cache while all taps of the kernel read them
 
@@ -27,11 +28,23 @@ def grouped_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     -------
     Tensor, (B, outputs, *shape).
     """
+    if x.device.type != "cpu":
+        return _convolve(x, weight, bias)
+    capability, inputs, outputs = torch.backends.cpu.get_cpu_capability(), x.shape[1], weight.shape[1]
+    weight, bias = _with_channels(weight, 1), _with_channels(bias, 1)
+    if capability == "AVX512" and inputs > 1:
+        x, weight = _with_channels(x, 1), _with_channels(weight, 2)
     # where oneDNN has no kernel of its own for the weights' gradient (AVX2) it is slow (benchmarks/simulator_step.py)
-    slow = x.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2" and x.shape[1] >= WIDE
+    slow = capability == "AVX2" and inputs >= WIDE
     if slow and weight.requires_grad and not torch.is_autocast_enabled("cpu"):
-        return _Convolution.apply(x, weight, bias)
-    return _convolve(x, weight, bias)
+        return _Convolution.apply(x, weight, bias)[:, :outputs]
+    return _convolve(x, weight, bias)[:, :outputs]
+
+
+def _with_channels(x: Tensor, axis: int) -> Tensor:
+    """Add zeros along an axis up to a multiple of ``BLOCK``."""
+    missing = -x.shape[axis] % BLOCK
+    return F.pad(x, (0, 0) * (x.ndim - 1 - axis) + (0, missing)) if missing else x
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
