@@ -1,11 +1,13 @@
 """Memory and speed of training and export from stores of 100 to 10,000 scans.
 
-    python benchmarks/engine_memory.py [--sizes 100 1000 10000] [--side 64] [--threads 2] [--folder DIR]
+    python benchmarks/engine_memory.py [--sizes 100 1000 10000] [--side 64] [--threads 2] [--rounds 3]
+        [--folder DIR]
 
 A store (5.2 GB for 10,000 scans at 64^3) holds a few brains again and again. Each has a process of its own, which
 trains a classifier for one epoch over a sample of 96 scans that lie all over the store, then exports 8 scans. Printed
 per size: memory of the process without mapped files, scans trained per second, how long reading a batch takes, and
-how long a step waits for its batch, which is read ahead; none of the store is in memory before.
+how long a step waits for its batch, which is read ahead; none of the store is in memory before. Stores take turns;
+medians of the rounds.
 """
 
 from __future__ import annotations
@@ -108,7 +110,7 @@ def export(folder: Path) -> float:
     store = CohortStore(folder)
     networks = [folder / "classifier", folder / "simulator"]
     for path in networks:
-        path.mkdir()
+        path.mkdir(exist_ok=True)
     save_classifier(Classifier(torch.zeros(1, 1, *store.grid.shape)), networks[0], width=16)
     save_simulator(Simulator(), networks[1], width=16, experts=3)
     (networks[1] / "simulator.json").write_text(json.dumps({"margin": 1.0}), encoding="utf-8")
@@ -121,18 +123,20 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the stores are made and deleted again")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure)))
         return
-    rows = []
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        for scans in options.sizes:
-            store = write_cohort(Path(name) / f"{scans}", scans, options.side)
-            rows.append(measure_apart("--measure", store, threads=options.threads))
-            (store / "images.npy").unlink()
+        stores = [write_cohort(Path(name) / f"{scans}", scans, options.side) for scans in options.sizes]
+        rounds = [
+            [measure_apart("--measure", store, threads=options.threads) for store in stores]
+            for _ in range(options.rounds)
+        ]
+    rows = [{key: statistics.median(row[key] for row in same) for key in same[0]} for same in zip(*rounds, strict=True)]
     first = rows[0]
     for row in rows:
         row["memory, times the first"] = row["memory after training, MiB"] / first["memory after training, MiB"]

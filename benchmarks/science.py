@@ -1,12 +1,13 @@
 """Does the simulator move what the disease moves? Held-out images, planted truths, saliency beside it.
 
-    python benchmarks/science.py four-gaussians|resized-squares|atrophy|all [--seeds 3] [--short]
+    python benchmarks/science.py four-gaussians|four-gaussians-3d|resized-squares|atrophy|all [--seeds 3] [--short]
         [--simulator NAME=VALUE ...] [--output DIR]
 
-four-gaussians   2-D, 32 x 32: two of four Gaussians are larger in cases
-resized-squares  2-D, 224 x 224 (--short: 112 x 112): the toy of DeFI-GAN; truth and score are differences of intensity
-atrophy          3-D brains on the network grid, 4 mm (--short: 8 mm): hippocampus and amygdala shrink, ventricles grow;
-                 beside it also deformation-based morphometry (SyN) of the whole cohort
+four-gaussians     2-D, 32 x 32: two of four Gaussians are larger in cases
+four-gaussians-3d  the same in 3-D, 32 x 32 x 32
+resized-squares    2-D, 224 x 224 (--short: 112 x 112): the toy of DeFI-GAN; truth and score: differences of intensity
+atrophy            3-D brains on the network grid, 4 mm (--short: 8 mm): hippocampus and amygdala shrink, ventricles
+                   grow; beside it also deformation-based morphometry (SyN) of the whole cohort
 
 Every seed makes a cohort of its own, trains both networks outside one fold and explains that fold. Printed and written
 to DIR as science.json and science.md: medians over the seeds.
@@ -58,6 +59,11 @@ def experiments(short: bool) -> dict[str, Experiment]:
             lambda folder, seed: synthetic.four_gaussians(folder, 200 if short else 512, seed),
             PIXELS,
             replace(STILL, steps=300 if short else 800, smoothness=1.0, magnitude=0.1),
+        ),
+        "four-gaussians-3d": Experiment(
+            lambda folder, seed: synthetic.four_gaussians(folder, 80, seed, dimensions=3),
+            PIXELS,
+            replace(STILL, steps=200 if short else 400, batch_size=8),
         ),
         "resized-squares": Experiment(
             lambda folder, seed: synthetic.resized_squares(folder, 200 if short else 400, seed, 112 if short else 224),
