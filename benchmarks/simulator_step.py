@@ -104,7 +104,7 @@ def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> 
     """Median seconds of a step and peak memory of the process, GiB; while the heap grows no step is counted."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    images = torch.randn(batch, 1, side, side, side)
+    images, brain = torch.randn(batch, 1, side, side, side), torch.ones(side, side, side, dtype=torch.bool)
     classifier = Classifier(torch.zeros(1, 1, side, side, side), 16, 0.0).eval().requires_grad_(False)
     if variant in NAIVE:
         use_published_pooling(classifier)
@@ -118,7 +118,8 @@ def measure(variant: str, side: int, batch: int, repeats: int, threads: int) -> 
         begin = time.perf_counter()
         optimizer.zero_grad()
         if variant == "default":
-            simulator_losses(network, classifier, images, SPACING, MARGIN, SimulatorSettings())["total"].backward()
+            losses = simulator_losses(network, classifier, images, SPACING, brain, MARGIN, SimulatorSettings())
+            losses["total"].backward()
         else:
             (naive_step if variant in NAIVE else grouped_step)(network, classifier, images)
         optimizer.step()

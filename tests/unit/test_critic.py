@@ -66,7 +66,9 @@ def test_only_scans_that_go_to_the_other_group_are_judged():
 
     is_case = torch.tensor([0.0, 0.0, 1.0, 0.0])
     weights = SimulatorSettings(smoothness=3.0, magnitude=0.5, cycle=1.0, critic=2.0)
-    losses = simulator_losses(Simulator(2, 8), classifier, images, (1.0, 1.0), 1.0, weights, Listening(means), is_case)
+    losses = simulator_losses(
+        Simulator(2, 8), classifier, images, (1.0, 1.0), torch.ones(SHAPE), 1.0, weights, Listening(means), is_case
+    )
     judged, groups_ = seen[0]
     np.testing.assert_array_equal(groups_, [0, 0, 0, 1])
     assert torch.equal(judged, images[[0, 1, 3, 2]])

@@ -17,6 +17,7 @@ from counterwarp.core.settings import JacobianSettings
 from counterwarp.explain.jacobians import dose_path, explain
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.networks.fields import VELOCITY, warp
+from counterwarp.networks.intensity import z_scored_as
 from counterwarp.networks.simulator import Simulator, save_simulator
 from counterwarp.networks.warps import resample
 from counterwarp.stages.map_jacobians import map_jacobians
@@ -79,7 +80,8 @@ def test_the_dose_path_is_that_of_warps_of_a_smaller_velocity(networks):
     brain = torch.ones(16, 24, 16, dtype=torch.bool)
     result = explain(classifier, simulator, image, SPACING, brain, 1.0, 5)["inject"]
     torch.testing.assert_close(result.simulated, warped[-1][0, 0])
-    assert result.logit_simulated == pytest.approx(float(expected[-1]), rel=1e-4)
+    seen = classifier(z_scored_as(image, warped[-1], brain))
+    assert result.logit_simulated == pytest.approx(float(seen), rel=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +135,22 @@ def test_returning_by_the_opposite_warp_brings_the_scan_back(networks):
     ("margin", "scale"), [(4.0, 1.0), (8.0, 1.0), (12.0, 1.5), (15.9, 2.0), (30.0, 2.0)], ids=str
 )  # mm
 def test_a_velocity_is_lengthened_until_the_logit_moves_by_the_margin(margin, scale):
-    """The image is a position in mm, the logit that of the centre, the velocity a constant 8 mm along x."""
-    ramp = (torch.arange(16.0) * SPACING[0])[:, None, None].expand(1, 1, 16, 24, 16)
+    """The image is a position in mm, the logit that of the centre, the velocity a constant 8 mm along x.
+
+    The brain, over which intensities are standardised, is where no warp along x changes anything.
+    """
+    image = (torch.arange(16.0) * SPACING[0])[:, None, None].repeat(1, 1, 1, 24, 16)
+    image[:, :, :, 18:] = torch.arange(16.0)
+    brain = torch.zeros(16, 24, 16, dtype=torch.bool)
+    brain[:, 18:] = True
     velocity = torch.zeros(1, 3, 8, 12, 8)
     velocity[:, 0] = 8.0
-    brain = torch.ones(16, 24, 16, dtype=torch.bool)
 
     def signed(_images, conditions):
         return conditions[:, None, None, None, None] * velocity
 
     results = explain(
-        lambda x: x[:, 0, 8, 12, 8], signed, ramp, SPACING, brain, margin, 4, cycle=False, largest_scale=2.0
+        lambda x: x[:, 0, 8, 12, 8], signed, image, SPACING, brain, margin, 4, cycle=False, largest_scale=2.0
     )
     for sign, result in zip((1, -1), results.values(), strict=True):
         moved = sign * (result.logit_simulated - result.logit)

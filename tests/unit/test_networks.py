@@ -13,6 +13,7 @@ from counterwarp.networks.classifier import Classifier, load_classifier, save_cl
 from counterwarp.networks.condconv import ConditionalConvolution
 from counterwarp.networks.fields import DISPLACEMENT
 from counterwarp.networks.grouped import CHUNK, CONVOLUTIONS, WIDE, weight_gradient
+from counterwarp.networks.intensity import z_scored_as
 from counterwarp.networks.parallel import BatchNorm
 from counterwarp.networks.pooling import average_pool
 from counterwarp.networks.simulator import Simulator, build_simulator, load_simulator, save_simulator, space_to_depth
@@ -171,3 +172,23 @@ def test_every_architecture_gives_a_logit_and_survives_its_file(architecture, di
 def test_an_architecture_that_needs_a_larger_grid_says_so():
     with pytest.raises(InputError, match=r"--classifier.architecture densenet121: a grid of 16x16x16 voxels is too"):
         Classifier(torch.zeros(1, 1, 16, 16, 16), architecture="densenet121")
+
+
+def test_a_warped_scan_is_seen_z_scored_as_the_scan_was():
+    """Healthy tissue is brighter in the scan of a larger ventricle, for z-scoring alone."""
+    random = torch.Generator().manual_seed(0)
+    tissue, brain = 100 + 10 * torch.rand(12, 12, 12, generator=random), torch.zeros(12, 12, 12, dtype=torch.bool)
+    brain[2:10, 2:10, 2:10] = True
+
+    def scanned(anatomy, gain, offset):
+        scan = gain * anatomy + offset
+        return (scan - scan[brain].mean()) / scan[brain].std(correction=0)
+
+    small, large = tissue.clone(), tissue.clone()
+    small[4:6, 4:8, 4:8] = large[4:8, 4:8, 4:8] = 20
+    scan, expected = scanned(small, 3.0, 7.0), scanned(large, 0.5, -2.0)
+    warped = (large - small[brain].mean()) / small[brain].std(correction=0)  # as resampling the scan gives it
+    assert (warped - expected)[8:, 8:, 8:].abs().min() > 0.05
+    seen = z_scored_as(scan[None, None], warped[None, None], brain)[0, 0]
+    torch.testing.assert_close(seen, expected)
+    torch.testing.assert_close(z_scored_as(scan[None, None], scan[None, None], brain)[0, 0], scan)

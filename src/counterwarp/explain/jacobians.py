@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from counterwarp.networks.fields import VELOCITY, inverse_warp, warp, warps_over_dose
+from counterwarp.networks.intensity import z_scored_as
 from counterwarp.networks.simulator import CONDITIONS
 from counterwarp.networks.warps import compose, jacobian_determinant, resample, tissue_log_jacobian
 
+Logits = Callable[[Tensor], Tensor]  # images (B, 1, X, Y, Z) to logits (B,)
 SEARCHES = 5  # logits looked at to find the scale of a velocity
 NEAR = 0.02  # share of the margin that a logit may move further than it
 
@@ -104,6 +106,8 @@ def explain(
 ) -> dict[str, Explanation]:
     """Warp one scan in every direction and measure the warps.
 
+    Logits of warped scans are those that they would have as scans, z-scored anew; see ``networks.intensity``.
+
     Parameters
     ----------
     image : Tensor, (1, 1, X, Y, Z), z-scored intensity
@@ -125,18 +129,22 @@ def explain(
     images = image.expand(len(conditions), *image.shape[1:])
     fields = simulator(images, conditions)
     scales = torch.ones_like(conditions)
+
+    def logits_of(warped: Tensor) -> Tensor:
+        return classifier(z_scored_as(image, warped, brain))
+
     if largest_scale > 1 and kind == VELOCITY:
-        scales = margin_scale(classifier, images, fields, conditions, spacing, margin, largest_scale)
+        scales = margin_scale(logits_of, images, fields, conditions, spacing, margin, largest_scale)
         fields = _times(scales, fields)
     displacements = warp(fields, kind, spacing)
     simulated = resample(images, displacements, spacing)
-    paths = dose_path(classifier, image, fields, simulated, spacing, doses, kind)
+    paths = dose_path(logits_of, image, fields, simulated, spacing, doses, kind)
     log_jacobians = tissue_log_jacobian(inverse_warp(fields, kind, spacing), spacing)
     folded = (jacobian_determinant(displacements, spacing) <= 0) | ~torch.isfinite(log_jacobians)
     back: list[Return] | list[None] = [None] * len(directions)
     if cycle:
         backwards = _times(scales, simulator(simulated, -conditions))
-        back = _returning(classifier, image, simulated, displacements, warp(backwards, kind, spacing), spacing, brain)
+        back = _returning(logits_of, image, simulated, displacements, warp(backwards, kind, spacing), spacing, brain)
     return {
         direction: Explanation(
             log_jacobian=log_jacobians[i],
@@ -163,7 +171,7 @@ def mean_length(displacement: Tensor, brain: Tensor) -> float:
 
 
 def margin_scale(
-    classifier: nn.Module, images: Tensor, velocities: Tensor, conditions: Tensor, spacing: Sequence[float],
+    classifier: Logits, images: Tensor, velocities: Tensor, conditions: Tensor, spacing: Sequence[float],
     margin: float, largest: float,
 ) -> Tensor:  # fmt: skip
     """Scales (B,) of velocities that move the logits by the margin; ``largest`` where that is not enough.
@@ -198,7 +206,7 @@ def _times(scales: Tensor, fields: Tensor) -> Tensor:
 
 
 def _returning(
-    classifier: nn.Module, image: Tensor, simulated: Tensor, displacements: Tensor, backwards: Tensor,
+    classifier: Logits, image: Tensor, simulated: Tensor, displacements: Tensor, backwards: Tensor,
     spacing: Sequence[float], brain: Tensor,
 ) -> list[Return]:  # fmt: skip
     """Warp every counterfactual back and compare with the scan."""
@@ -216,7 +224,7 @@ def _returning(
 
 
 def dose_path(
-    classifier: nn.Module, image: Tensor, fields: Tensor, simulated: Tensor, spacing: Sequence[float], doses: int,
+    classifier: Logits, image: Tensor, fields: Tensor, simulated: Tensor, spacing: Sequence[float], doses: int,
     kind: str = VELOCITY,
 ) -> Tensor:  # fmt: skip
     """Logits of the scan under each of B fields at doses 0, 1/doses, ... 1, (B, doses + 1).

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.settings import SimulatorSettings
 from counterwarp.networks.fields import field_spacing, warp
+from counterwarp.networks.intensity import z_scored_as
 from counterwarp.networks.parallel import batch_variance
 from counterwarp.networks.simulator import CONDITIONS, AnySimulator, build_simulator
 from counterwarp.networks.warps import displacement_gradient, resample
@@ -34,6 +35,7 @@ def simulator_losses(
     classifier: nn.Module,
     images: Tensor,
     spacing: Sequence[float],
+    brain: Tensor,
     margin: float,
     settings: SimulatorSettings,
     critic: GroupMeanCritic | None = None,
@@ -45,7 +47,8 @@ def simulator_losses(
     smoothness: mean |grad v|^2 of the simulator's field, dimensionless; magnitude: mean |v|^2, mm^2, without
     which a classifier is flipped by broad tiny warps that have nothing to do with the disease; cycle: squared
     difference between x and the scan after inject and remove (or remove and inject), as a share of the variance of x;
-    critic: of the scans that are moved towards the other group, see ``training.critic``.
+    critic: of the scans that are moved towards the other group, see ``training.critic``. Classifier and critic see the
+    simulated scans z-scored as scans are, over ``brain`` (*shape); see ``networks.intensity``.
     """
     batch = len(images)
     conditions = torch.tensor(list(CONDITIONS.values()), device=images.device).repeat_interleave(batch)
@@ -53,7 +56,8 @@ def simulator_losses(
     field, simulated = simulate(simulator, images, conditions, spacing, settings.field)
     with torch.no_grad():
         logits = classifier(images)
-    moved = conditions * (classifier(simulated) - logits)
+    seen = z_scored_as(images, simulated, brain)
+    moved = conditions * (classifier(seen) - logits)
     _, returned = simulate(simulator, simulated, -conditions, spacing, settings.field)
     voxel = field_spacing(settings.field, spacing)
     losses = {
@@ -71,7 +75,7 @@ def simulator_losses(
     if critic is not None and is_case is not None:
         is_case = is_case.repeat(len(CONDITIONS))
         crossed = is_case == (conditions < 0)  # what becomes of the others is not known
-        losses["critic"] = critic(images[crossed], simulated[crossed], is_case[crossed])
+        losses["critic"] = critic(images[crossed], seen[crossed], is_case[crossed])
         losses["total"] = losses["total"] + settings.critic * losses["critic"]
     losses["margin_reached"] = (moved >= margin).float().mean()
     return losses
@@ -102,7 +106,7 @@ def fit_simulator(
     if settings.only_correct:
         positions = correctly_classified(store, classifier.to(run.fabric.device), positions, run.fabric.device)
     loader, epoch = training_batches(store, positions, settings, run.seed, run.fabric)
-    spacing = store.grid.spacing
+    spacing, brain = store.grid.spacing, torch.from_numpy(store.brain_mask).to(run.fabric.device)
     classifier.to(run.fabric.device)
     simulator = build_simulator(len(spacing), settings.width, settings.experts, settings.coupled, settings.field)
     critic = GroupMeanCritic(group_means(store, positions)).to(run.fabric.device) if settings.critic else None
@@ -110,6 +114,6 @@ def fit_simulator(
     def step(network: nn.Module, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         images = augment(batch[0], spacing, settings.shift, settings.warp, settings.noise, draws)
 
-        return simulator_losses(network, classifier, images, spacing, margin, settings, critic, batch[1])
+        return simulator_losses(network, classifier, images, spacing, brain, margin, settings, critic, batch[1])
 
     return fit(run, Training(simulator, critic), loader, step, Schedule(settings.steps, epoch), settings).simulator
