@@ -121,20 +121,22 @@ def median(found: list[Any]) -> Any:
     return float(np.nanmedian(found)) if np.isfinite(found).any() else float("nan")
 
 
-def markdown(results: dict[str, dict[str, Any]], seeds: int) -> str:
+def markdown(results: dict[str, dict[str, Any]]) -> str:
     """The results as tables."""
     lines = []
     for name, result in results.items():
         columns = list(result["methods"][OURS])
         lines += [
-            f"## {name}, medians of {seeds} seeds", "",
+            f"## {name}, medians of {result['seeds']} seeds", "",
             f"| method | {' | '.join(column.replace('_', ' ') for column in columns)} |",
             "|---" * (1 + len(columns)) + "|",
         ]  # fmt: skip
         for method, values in sorted(result["methods"].items(), key=lambda item: -item[1]["group signed_ncc"]):
             title = f"**{method}**" if method == OURS else method
             lines.append(f"| {title} | " + " | ".join(f"{values[column]:.2f}" for column in columns) + " |")
-        numbers = ", ".join(f"{key.replace('_', ' ')} {v:.3g}" for key, v in result.items() if key != "methods")
+        numbers = ", ".join(
+            f"{key.replace('_', ' ')} {v:.3g}" for key, v in result.items() if key not in ("methods", "seeds")
+        )
         lines += ["", numbers[0].upper() + numbers[1:], ""]
     return "\n".join(lines)
 
@@ -150,22 +152,26 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("science"))
     options = parser.parse_args()
-    results = {}
-    options.output.mkdir(parents=True, exist_ok=True)
+    results: dict[str, dict[str, Any]] = {}
     for name, experiment in experiments(options.short).items():
         if options.experiment in (name, "all"):
             experiment = replace(experiment, simulator=changed(experiment.simulator, options.simulator))
-            results[name] = median([run(experiment, seed) for seed in range(1, options.seeds + 1)])
-            text = markdown(results, options.seeds)
-            (options.output / "science.md").write_text(text, encoding="utf-8")
-            record = {
-                "short": options.short,
-                "seeds": options.seeds,
-                "simulator": options.simulator,
-                "results": results,
-            }
-            (options.output / "science.json").write_text(json.dumps(finite(record), indent=2) + "\n", encoding="utf-8")
+            found = []
+            for seed in range(1, options.seeds + 1):
+                found.append(run(experiment, seed))
+                results[name] = median(found) | {"seeds": seed}
+                text = write(results, vars(options))  # what there is, should a later seed be broken off
     print(text)
+
+
+def write(results: dict[str, dict[str, Any]], options: dict[str, Any]) -> str:
+    """Tables (science.md, returned) and record (science.json) of the experiments so far."""
+    folder, text = options["output"], markdown(results)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "science.md").write_text(text, encoding="utf-8")
+    record = {key: options[key] for key in ("short", "simulator")} | {"results": results}
+    (folder / "science.json").write_text(json.dumps(finite(record), indent=2) + "\n", encoding="utf-8")
+    return text
 
 
 if __name__ == "__main__":
