@@ -127,8 +127,9 @@ def cell(value: float | str) -> str:
 
 def print_summary(rows: list[dict], console: Console) -> None:
     """Table of the heads, worst first, then median, minimum and the shares of the verdicts."""
-    other = [column for column in rows[0] if column.startswith("other_")]
-    columns = [*(column for column in COLUMNS if column in rows[0]), *other]
+    measured = [column for column in rows[0] if all(column in row for row in rows)]  # a run that goes on may differ
+    other = [column for column in measured if column.startswith("other_")]
+    columns = [*(column for column in COLUMNS if column in measured), *other]
     table = Table("scan", *columns)
     for row in sorted(rows, key=lambda row: row["dice"]):
         table.add_row(row["scan"], *(cell(row[column]) for column in columns))
