@@ -100,6 +100,9 @@ workflow {
     if (own_classifier && models) {
         error('--simulator with --classifier: the simulators of an earlier run come with their classifiers. Give one of the two.')
     }
+    if (own_classifier && params.containsKey('case') && "${params['case']}".contains(',')) {
+        error('--classifier FILE with several case groups: a classifier of your own knows one. Name one with --case.')
+    }
     networks_before = models ? networksOf(models) : []
     fold_count = models ? networks_before.size() : params.folds as int
 
@@ -155,20 +158,23 @@ workflow {
         networks = classifiers.join(simulators)                                               // [fold, classifier, simulator]
     }
     if (last >= 3) {
-        chunks = PACK_COHORT.out.chunks.splitCsv(header: true).map { row -> [row.fold as int, row.chunk as int] }
+        chunks = PACK_COHORT.out.chunks.splitCsv(header: true)
+            .map { row -> [row.fold as int, row.chunk as int, row.target ?: ''] }             // [fold, chunk, target]
         MAP_JACOBIANS(code.map_jacobians, networks.combine(chunks, by: 0), cohort, "--device ${params.maps_device} ${options(params.jacobians)}")
     }
     if (last >= 4) {
-        MAP_SALIENCY(code.map_saliency, classifiers, cohort, params.maps_device, options(params.saliency))
-        maps = MAP_JACOBIANS.out.folder.mix(MAP_SALIENCY.out.folder).collect()
+        targets = chunks.map { _fold, _chunk, target -> target }.unique()                     // '' if there is one case group
+        MAP_SALIENCY(code.map_saliency, classifiers.combine(targets), cohort, params.maps_device, options(params.saliency))
+        maps = MAP_JACOBIANS.out.folder.mix(MAP_SALIENCY.out.folder).groupTuple()             // [target, folders]
         COMPARE_GROUPS(code.compare_groups, cohort, maps, aligned, optionalFile(params.truth), "--seed ${params.seed} ${options(params.comparison)}")
         networks_of_folds = classifiers.mix(simulators).map { _fold, folder -> folder }
         tables = CHECK_COHORT.out.tables.mix(networks_of_folds).collect()
-        WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps, tables, COMPARE_GROUPS.out.group)
+        WRITE_REPORT(code.write_report, cohort, extracted, aligned, maps.join(COMPARE_GROUPS.out.group), tables)
     }
 
     def run_status = workflow
-    def message = "Finished: ${params.outdir}${last >= 4 ? '/report.html' : ''}"
+    def folder = groups.contains(',') ? '/target-*' : ''
+    def message = "Finished: ${params.outdir}${last >= 4 ? "${folder}/report.html" : ''}"
     workflow.onComplete {
         if (run_status.success) {
             println(message)

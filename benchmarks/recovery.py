@@ -19,8 +19,8 @@ from counterwarp.core.settings import ClassifierSettings, JacobianSettings, Sali
 from counterwarp.explain import saliency
 from counterwarp.explain.evaluation import planted_agreement, signed_ncc
 from counterwarp.explain.jacobians import Explanation, explain
-from counterwarp.networks.classifier import load_classifier
-from counterwarp.networks.simulator import load_simulator
+from counterwarp.networks.classifier import load_classifier, load_target_classifier
+from counterwarp.networks.simulator import load_target_simulator
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 
@@ -53,11 +53,13 @@ class Held:
     result: Explanation
 
 
-def held_out(cohort: Path, networks: Path, fold: int) -> Iterator[Held]:
-    """Every scan of a fold: a control under inject, a case under remove."""
-    store = CohortStore(cohort)
-    classifier, simulator = load_classifier(networks / "classifier"), load_simulator(networks / "simulator")
+def held_out(cohort: Path, networks: Path, fold: int, target: str = "") -> Iterator[Held]:
+    """Every scan of a fold: a control under inject, a case under remove; of several case groups, for the target."""
+    store = CohortStore(cohort, target)
+    classifier = load_target_classifier(networks / "classifier", target)
+    simulator = load_target_simulator(networks / "simulator", target)
     margin = json.loads((networks / "simulator/simulator.json").read_text(encoding="utf-8"))["margin"]
+    margin = margin[target] if store.targets else margin
     brain, spacing, kind = torch.from_numpy(store.brain_mask), store.grid.spacing, simulator.field
     for position in store.positions(fold, held_out=True):
         case = int(store.index["is_case"][position])
@@ -69,9 +71,10 @@ def held_out(cohort: Path, networks: Path, fold: int) -> Iterator[Held]:
         yield Held(position, case, sign, image, found[direction])
 
 
-def group_map(cohort: Path, networks: Path, fold: int) -> np.ndarray:
+def group_map(cohort: Path, networks: Path, fold: int, target: str = "") -> np.ndarray:
     """Mean log volume change from control to case over the held-out scans; folded voxels are left out."""
-    return np.nanmean([h.sign * h.result.log_jacobian.numpy() for h in held_out(cohort, networks, fold)], axis=0)
+    found = held_out(cohort, networks, fold, target)
+    return np.nanmean([held.sign * held.result.log_jacobian.numpy() for held in found], axis=0)
 
 
 def measure(

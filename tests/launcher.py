@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[1]
 TINY_SCANS = 6
 
 
-def write_tiny_cohort(folder, scans=TINY_SCANS):
-    """Samplesheet of scans of a few large voxels, half of them cases: enough for stub runs."""
+def write_tiny_cohort(folder, scans=TINY_SCANS, groups=("case", "control")):
+    """Samplesheet of scans of a few large voxels, of each group in turn: enough for stub runs."""
     lines = ["participant_id,t1w,group"]
     for number in range(scans):
         data = np.random.default_rng(number).random((8, 8, 8)).astype(np.float32)
         nib.save(nib.Nifti1Image(data, np.diag([8.0, 8, 8, 1])), folder / f"{number}.nii.gz")
-        lines.append(f"{number},{number}.nii.gz,{['case', 'control'][number % 2]}")
+        lines.append(f"{number},{number}.nii.gz,{groups[number % len(groups)]}")
     (folder / "cohort.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder / "cohort.csv"
 

@@ -1,24 +1,26 @@
+include { folderOf; targetOption } from '../targets'
+
 process COMPARE_GROUPS {
     label 'process_single'
 
     input:
     env 'COUNTERWARP_CODE'
     path cohort
-    path maps, stageAs: 'maps/*'         // a folder per task
+    tuple val(target), path(maps, stageAs: 'maps/*')   // '' if there is one case group; a folder per task
     path aligned, stageAs: 'aligned/*'   // a folder per scan
     path truth, stageAs: 'truth'
     val options
 
     output:
-    path 'group', emit: group
+    tuple val(target), path("${folderOf(target)}group"), emit: group
 
     script:
     """
-    exec counterwarp compare-groups --cohort ${cohort} --maps maps --transforms aligned ${truth ? '--truth truth' : ''} ${options} --output group
+    exec counterwarp compare-groups --cohort ${cohort} --maps maps --transforms aligned ${truth ? '--truth truth' : ''} ${targetOption(target)} ${options} --output ${folderOf(target)}group
     """
 
     stub:
     """
-    mkdir group
+    mkdir -p ${folderOf(target)}group
     """
 }

@@ -29,7 +29,13 @@ process PACK_COHORT {
     awk -F, -v OFS=, -v folds=\$2 -v size=\$4 '
         NR == 1 { print \$1, "fold", "chunk" }
         NR > 1  { position = NR - 2; print \$1, position % folds, int(position / folds / size) }' ${cohort_table} > index.csv
-    cut -d, -f2,3 index.csv | awk '!seen[\$0]++' > cohort/chunks.csv
+    targets=\$(awk -F, 'NR > 1 && \$7 > 0 && !seen[\$6]++ { print \$6 }' ${cohort_table})   # group and is_case
+    cut -d, -f2,3 index.csv | awk -v targets="\$targets" '
+        BEGIN { count = split(targets, target, "\\n") }
+        seen[\$0]++ { next }
+        count < 2 { print; next }
+        NR == 1 { print \$0 ",target"; next }
+        { for (i = 1; i <= count; i++) print \$0 "," target[i] }' > cohort/chunks.csv
     cp index.csv cohort
     """
 }

@@ -1,3 +1,5 @@
+include { folderOf; targetOption } from '../targets'
+
 process WRITE_REPORT {
     label 'process_single'
 
@@ -6,21 +8,20 @@ process WRITE_REPORT {
     path cohort
     path extracted, stageAs: 'scans/extracted/*'   // a folder per scan
     path aligned, stageAs: 'scans/aligned/*'
-    path maps, stageAs: 'maps/*'                   // a folder per task
+    tuple val(target), path(maps, stageAs: 'maps/*'), path(group)   // '' if there is one case group; a folder per task
     path tables, stageAs: 'tables/?/*'   // folders of the same name among them
-    path group
 
     output:
-    path 'report/*', emit: report
+    path "${folderOf(target)}report/*", emit: report
 
     script:
     """
-    exec counterwarp write-report ${cohort} scans maps tables ${group} --output report
+    exec counterwarp write-report ${cohort} scans maps tables ${group} ${targetOption(target)} --output ${folderOf(target)}report
     """
 
     stub:
     """
-    mkdir report
-    touch report/report.html report/evaluation.json
+    mkdir -p ${folderOf(target)}report
+    touch ${folderOf(target)}report/{report.html,evaluation.json}
     """
 }

@@ -24,3 +24,20 @@ def write_packed_cohort(folder, scans=12, side=60.0, resolution=8.0):
     }).to_csv(folder / "index.csv", index=False)  # fmt: skip
     (folder / "cohort.json").write_text("{}", encoding="utf-8")
     return folder
+
+
+TARGETS = ("MCI", "AD")  # not in alphabetical order: the order is that of --case
+
+
+def write_three_groups(folder, scans=18, **options):
+    """The same of three groups in turn: controls, MCI (brighter in the front half), AD (brighter in the back half)."""
+    write_packed_cohort(folder, scans, **options)
+    data, group = np.random.default_rng(1).standard_normal(np.load(folder / "images.npy").shape), np.arange(scans) % 3
+    half = data.shape[2] // 2
+    data[group == 1, :, half:] += 1
+    data[group == 2, :, :half] += 1
+    np.save(folder / "images.npy", data.astype(np.float16))
+    index = pd.read_csv(folder / "index.csv", keep_default_na=False)
+    index = index.assign(is_case=group, group=np.array(["CN", *TARGETS])[group], fold=np.arange(scans) // 3 % FOLDS)
+    index.to_csv(folder / "index.csv", index=False)
+    return folder

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from counterwarp.cohort.review import read_decisions
+from counterwarp.cohort.samplesheet import choose_groups
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.geometry import Grid
 from counterwarp.stages.check_cohort import Selection, check_cohort
-from counterwarp.stages.pack_cohort import assign_folds, pack_cohort
+from counterwarp.stages.pack_cohort import assign_folds, export_tasks, pack_cohort
 
 SHAPE, AFFINE = (10, 10, 10), np.diag([7.0, 7, 7, 1])  # the extent of a head in few voxels
 EVERYBODY = Selection([], [], [])
@@ -228,6 +229,39 @@ def test_column_and_values_of_the_group(sheet):
         check([row | {"group": "case"} for row in rows])
 
 
+def test_several_case_groups_are_numbered_as_they_are_named(sheet, tmp_path):
+    rows, check = sheet
+    rows = [row | {"group": group} for row, group in zip(rows, ["CN", "AD", "MCI"] * 2, strict=True)]
+    cohort = check(rows, case="MCI, AD", control="CN")
+    assert list(cohort["is_case"]) == [0, 2, 1] * 2
+    record = json.loads((tmp_path / "out" / "check_cohort.json").read_text(encoding="utf-8"))
+    assert (record["case"], record["control"]) == (["MCI", "AD"], "CN")
+    assert set(check(rows, case="MCI", control="CN")["group"]) == {"MCI", "CN"}  # the third group is left out
+    with pytest.raises(InputError, match="group 'AD' has 1 participant"):
+        check([*rows[:4], rows[5]], case="MCI,AD", control="CN")
+    with pytest.raises(InputError, match=r"'CN': 2, 'MCI': 2\} participants, expected at least --folds 3"):
+        check(rows, case="MCI,AD", control="CN", folds=3)
+
+
+@pytest.mark.parametrize(
+    ("case", "control", "what"),
+    [
+        ("AD,MCI,AD", "CN", "'AD' is named twice"),
+        ("AD,CN", "CN", "'CN' is named twice"),
+        ("AD,FTD", "CN", "'FTD' is no group"),
+        ("AD,early AD", "CN", "'early AD' is not letters and digits only"),
+        ("", "", r"or several case groups by commas: --case MCI,AD\."),
+    ],
+)
+def test_groups_that_cannot_be_told_apart_are_named(case, control, what):
+    with pytest.raises(InputError, match=rf"groups found: AD, CN, MCI, early AD; .*{what}"):
+        choose_groups({"AD", "CN", "MCI", "early AD"}, case, control)
+
+
+def test_a_group_whose_label_has_a_comma_is_one_group():
+    assert choose_groups({"AD, late", "CN"}, "AD, late", "CN") == (["AD, late"], "CN")
+
+
 def test_mask_on_another_grid_is_set_aside(sheet, tmp_path):
     rows, check = sheet
     rows = [row | {"mask": ""} for row in rows] + [{**rows[0], "participant_id": "s9", "t1w": "9.nii.gz"}]
@@ -258,6 +292,21 @@ def test_nobody_crosses_folds_and_groups_are_balanced():
 def test_too_few_participants_for_the_folds():
     with pytest.raises(InputError, match="expected at least 5 in each"):
         assign_folds(index(participants=6), 5, 3, seed=0)
+
+
+def test_folds_are_balanced_in_each_of_several_case_groups():
+    table = index(participants=30).assign(is_case=np.repeat(np.arange(30) % 3, 2))
+    folds = assign_folds(table, 5, 3, seed=0, groups=3)
+    assert (folds.groupby(["fold", "is_case"])["participant_id"].nunique() == 2).all()
+    with pytest.raises(InputError, match=r"participants \(0 = control, then the case groups as in --case\)"):
+        assign_folds(table[table["is_case"] < 2].reset_index(drop=True), 5, 3, seed=0, groups=3)
+
+
+def test_a_chunk_is_exported_for_the_groups_that_it_has():
+    table = pd.DataFrame({"is_case": [0, 1, 2, 2], "fold": 0, "chunk": [0, 0, 1, 0], "group": ["CN", "1", "02", "02"]})
+    tasks = export_tasks(table)
+    assert [tuple(row) for row in tasks.to_numpy()] == [(0, 0, "02"), (0, 0, "1"), (0, 1, "02")]
+    assert list(export_tasks(table[:2]).columns) == ["fold", "chunk"]
 
 
 def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):

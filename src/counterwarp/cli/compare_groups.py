@@ -25,6 +25,7 @@ from counterwarp.core.settings import ComparisonSettings
     "--truth", type=options.existing_folder, help="Planted log-Jacobians and truth.json of a simulated cohort."
 )
 @options.seed
+@options.target
 @options.output_folder
 @options.settings_options(ComparisonSettings)
 def compare_groups(
@@ -33,10 +34,11 @@ def compare_groups(
     transforms: Path,
     truth: Path | None,
     seed: int,
+    target: str,
     output: Path,
     settings: ComparisonSettings,
 ) -> None:
     """Group maps with inference, regions and, where the truth is known, their agreement with it."""
     from counterwarp.stages import compare_groups as stage
 
-    stage.compare_groups(cohort, maps, transforms, truth, seed, output, settings)
+    stage.compare_groups(cohort, maps, transforms, truth, seed, output, settings, target)

@@ -15,12 +15,13 @@ from counterwarp.core.settings import SaliencySettings
 @options.classifier
 @options.fold
 @options.device
+@options.target
 @options.output_folder
 @options.settings_options(SaliencySettings)
 def map_saliency(
-    cohort: Path, classifier: Path, fold: int, device: str, output: Path, settings: SaliencySettings
+    cohort: Path, classifier: Path, fold: int, device: str, target: str, output: Path, settings: SaliencySettings
 ) -> None:
     """Export saliency maps of the held-out scans of a fold: the baselines of the log-Jacobians."""
     from counterwarp.stages import map_saliency as stage
 
-    stage.map_saliency(cohort, classifier, fold, device, output, settings)
+    stage.map_saliency(cohort, classifier, fold, device, output, settings, target)

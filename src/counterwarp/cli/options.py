@@ -34,6 +34,8 @@ classifier = click.option(
     "--classifier", type=existing_folder, required=True, help="Output of train-classifier for the same fold."
 )
 
+target = click.option("--target", default="", help="Case group to explain, if there are several.")
+
 checkpoints = click.option(
     "--checkpoints",
     type=click.Path(file_okay=False, path_type=Path),

@@ -7,14 +7,18 @@ from pathlib import Path
 import click
 
 from counterwarp.cli import options
+from counterwarp.core import layout
 
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=options.existing_folder)
 @click.option(
-    "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the report [the first of RESULTS]."
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the report [the first of RESULTS, or in it the target's].",
 )
-def write_report(results: tuple[Path, ...], output: Path | None) -> None:
+@options.target
+def write_report(results: tuple[Path, ...], output: Path | None, target: str) -> None:
     """Write report.html, evaluation.json, CITATION.md and the dataset's metadata from the results of a run.
 
     \b
@@ -30,4 +34,5 @@ def write_report(results: tuple[Path, ...], output: Path | None) -> None:
     """
     from counterwarp.stages import write_report as stage
 
-    stage.write_report(results, output or results[0])
+    own = results[0] / layout.target_folder(target) if target else results[0]
+    stage.write_report(results, output or own, target)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from counterwarp.cohort.validation import LABEL
 from counterwarp.core.errors import InputError
 from counterwarp.core.tables import read_table
 
@@ -98,13 +99,32 @@ def select_scans(
     return table[keep].reset_index(drop=True)
 
 
-def choose_groups(labels: set[str], case: str, control: str) -> tuple[str, str]:
-    """Which label is the case group and which the control group; InputError that lists the labels if unclear."""
+def choose_groups(labels: set[str], case: str, control: str) -> tuple[list[str], str]:
+    """Labels of the case groups, in the order given, and of the control group.
+
+    Parameters
+    ----------
+    labels : that the table has
+    case : one label, or several by commas
+    control : one label
+
+    Raises
+    ------
+    InputError
+        If a label is unknown, named twice or unfit to name a folder, or if it is unclear which are meant.
+    """
     if not case and not control and labels == {"case", "control"}:
-        return "case", "control"
-    if case in labels and control in labels and case != control:
-        return case, control
+        return ["case"], "control"
+    cases = [case] if case in labels else [label.strip() for label in case.split(",")]
+    named = [*cases, control]
+    wrong = [f"'{label}' is no group" for label in dict.fromkeys(named) if label not in labels]
+    wrong += [f"'{label}' is named twice" for label in dict.fromkeys(named) if named.count(label) > 1]
+    if len(cases) > 1:
+        wrong += [f"'{label}' is not letters and digits only" for label in cases if not LABEL.fullmatch(label)]
+    if not wrong:
+        return cases, control
     raise InputError(
-        f"groups found: {', '.join(sorted(labels))}; asked for case '{case}' and control '{control}'. "
-        "Name two of them with --case and --control."
+        f"groups found: {', '.join(sorted(labels))}; asked for case '{case}' and control '{control}': "
+        f"{', '.join(wrong)}. Name two of them with --case and --control, or several case groups by commas: "
+        "--case MCI,AD."
     )

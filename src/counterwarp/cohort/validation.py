@@ -32,8 +32,8 @@ class Problems:
         return pd.DataFrame(self.rows, columns=PROBLEM_COLUMNS).sort_values("row", kind="stable", ignore_index=True)
 
 
-def find_problems(table: pd.DataFrame, case: str, control: str) -> pd.DataFrame:
-    """Check every row and open every image of the two groups.
+def find_problems(table: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    """Check every row and open every image of the cohort's groups.
 
     Parameters
     ----------
@@ -41,18 +41,18 @@ def find_problems(table: pd.DataFrame, case: str, control: str) -> pd.DataFrame:
 
     Returns
     -------
-    A row per problem, PROBLEM_COLUMNS. Rows of a third group are not the cohort's and are not opened.
+    A row per problem, PROBLEM_COLUMNS. Rows of another group are not the cohort's and are not opened.
     """
     problems = Problems()
     for _, scan in table[table["group"].isin(MISSING)].iterrows():
         problems.add(scan, "no group", "name its group in the table, or exclude the scan", "image")
-    ours = table[table["group"].isin([case, control])]
+    ours = table[table["group"].isin(groups)]
     for _, scan in ours.iterrows():
         _check_row(scan, problems)
     for _, scan in ours[ours["scan_id"].duplicated()].iterrows():
         problems.add(scan, f"{scan['scan_id']} appears twice", "add a session_id, or drop one row")
     _check_images(ours, problems)
-    for name in (case, control):
+    for name in groups:
         members = ours.loc[ours["group"] == name, "participant_id"].nunique()
         if members < 2:
             nobody = pd.Series({"scan_id": "", "row": 0})

@@ -7,6 +7,11 @@ HEAD_IN_MNI152 = f"from-head_to-{SPACE}_mode-image_xfm.mat"  # of prepare-templa
 DIRECTIONS = ("inject", "remove")
 
 
+def target_folder(target: str) -> str:
+    """Folder of the products of one of several case groups."""
+    return f"target-{target}"
+
+
 def scan_file(scan_id: str, suffix: str, desc: str | None = None, space: str | None = None) -> str:
     """Name of a file of one scan, e.g. ``sub-01_space-MNI152_desc-preproc_T1w.nii.gz``.
 

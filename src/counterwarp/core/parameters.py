@@ -16,7 +16,7 @@ PARAMETERS: dict[str, dict] = {
     "participant_label": {"type": "string", "description": "Only these participants, by commas."},
     "session_label": {"type": "string", "description": "Only these sessions, by commas."},
     "exclude": {"type": "string", "description": "Without these participants or scans, by commas."},
-    "case": {"type": "string", "description": "Label of the case group."},
+    "case": {"type": "string", "description": "Label of the case group, or of several by commas (MCI,AD)."},
     "control": {"type": "string", "description": "Label of the control group."},
     "skull_stripped": {"type": "string", "enum": ["yes", "no"], "description": "Are the scans brains already?"},
     "on_bad_scan": {

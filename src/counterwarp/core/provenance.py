@@ -70,7 +70,7 @@ def stage_record(path: str | Path, stage: str, settings: Any = None, **inputs: A
 
     The block may add keys to the record it is given (``status``, ``metrics``, ...). Always there: ``stage``,
     ``version``, ``code`` (in the pipeline: hash of the stage's code, or the container image with its digest),
-    ``gpus`` (those that a scheduler gave), ``settings``, ``inputs`` and ``seconds`` (wall clock).
+    ``gpus`` (those that a scheduler gave), ``settings``, ``inputs`` (less empty words) and ``seconds`` (wall clock).
     """
     start = time.perf_counter()
     record: dict[str, Any] = {
@@ -79,7 +79,7 @@ def stage_record(path: str | Path, stage: str, settings: Any = None, **inputs: A
         "code": os.environ.get("COUNTERWARP_CODE"),
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "settings": asdict(settings) if is_dataclass(settings) and not isinstance(settings, type) else settings,
-        "inputs": {name: str(value) for name, value in inputs.items()},
+        "inputs": {name: str(value) for name, value in inputs.items() if value != ""},
     }
     yield record
     record["seconds"] = round(time.perf_counter() - start, 3)

@@ -1,4 +1,4 @@
-"""Architectures of the classifier, each as (features, head): a feature map, and what makes one logit of it."""
+"""Architectures of the classifier, each as (features, head): a feature map, and what makes the logits of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POOLS: dict[str, dict[int, Callable[[], nn.Module]]] = {
 Parts = tuple[nn.Module, nn.Module]
 
 
-def four_blocks(shape: tuple[int, ...], width: int, dropout: float, pooling: str) -> Parts:
+def four_blocks(shape: tuple[int, ...], width: int, dropout: float, pooling: str, logits: int) -> Parts:
     """Four convolution blocks and a linear layer (Liu et al., IPMI 2021)."""
     dimensions, inputs = len(shape), 1
     layers: list[nn.Module] = []
@@ -34,46 +34,48 @@ def four_blocks(shape: tuple[int, ...], width: int, dropout: float, pooling: str
         ]
         inputs = outputs
     cells = int(torch.tensor([n // 16 for n in shape]).prod())
-    return nn.Sequential(*layers), nn.Sequential(nn.Flatten(), Dropout(dropout), nn.Linear(inputs * cells, 1))
+    return nn.Sequential(*layers), nn.Sequential(nn.Flatten(), Dropout(dropout), nn.Linear(inputs * cells, logits))
 
 
-def densenet121(shape: tuple[int, ...], width: int, dropout: float, pooling: str) -> Parts:
+def densenet121(shape: tuple[int, ...], width: int, dropout: float, pooling: str, logits: int) -> Parts:
     """Huang et al., CVPR 2017, by MONAI; ``width``: channels of its first convolution."""
     from monai.networks.nets import DenseNet121
 
-    network: Any = DenseNet121(len(shape), 1, 1, init_features=width)
+    network: Any = DenseNet121(len(shape), 1, logits, init_features=width)
     network.class_layers.out = nn.Sequential(Dropout(dropout), network.class_layers.out)
     return network.features, network.class_layers
 
 
-def resnet18(shape: tuple[int, ...], width: int, dropout: float, pooling: str) -> Parts:
+def resnet18(shape: tuple[int, ...], width: int, dropout: float, pooling: str, logits: int) -> Parts:
     """He et al., CVPR 2016, by MONAI; ``width``: channels of its first stage."""
     from monai.networks.nets.resnet import ResNet, ResNetBlock
 
     planes = [width * 2**stage for stage in range(4)]
     network: Any = ResNet(
-        ResNetBlock, [2, 2, 2, 2], planes, len(shape), 1, num_classes=1, conv1_t_stride=2, bias_downsample=False
+        ResNetBlock, [2, 2, 2, 2], planes, len(shape), 1, num_classes=logits, conv1_t_stride=2, bias_downsample=False
     )
     stages = (network.layer1, network.layer2, network.layer3, network.layer4)
     features = nn.Sequential(network.conv1, network.bn1, network.act, network.maxpool, *stages)
     return features, nn.Sequential(network.avgpool, nn.Flatten(), Dropout(dropout), network.fc)
 
 
-def seresnet50(shape: tuple[int, ...], width: int, dropout: float, pooling: str) -> Parts:
+def seresnet50(shape: tuple[int, ...], width: int, dropout: float, pooling: str, logits: int) -> Parts:
     """Hu et al., CVPR 2018, by MONAI; its width is fixed."""
     from monai.networks.nets import SEResNet50
 
-    network: Any = SEResNet50(spatial_dims=len(shape), in_channels=1, num_classes=1)
+    network: Any = SEResNet50(spatial_dims=len(shape), in_channels=1, num_classes=logits)
     features = nn.Sequential(network.layer0, network.layer1, network.layer2, network.layer3, network.layer4)
     return features, nn.Sequential(network.adaptive_avg_pool, nn.Flatten(), Dropout(dropout), network.last_linear)
 
 
-ARCHITECTURES: dict[str, Callable[[tuple[int, ...], int, float, str], Parts]] = {
+ARCHITECTURES: dict[str, Callable[[tuple[int, ...], int, float, str, int], Parts]] = {
     "liu2021": four_blocks, "densenet121": densenet121, "resnet18": resnet18, "seresnet50": seresnet50,
 }  # fmt: skip
 
 
-def build(architecture: str, shape: tuple[int, ...], width: int, dropout: float, pooling: str) -> Parts:
+def build(
+    architecture: str, shape: tuple[int, ...], width: int, dropout: float, pooling: str, logits: int = 1
+) -> Parts:
     """Features and head of an architecture for images (1, *shape).
 
     Raises
@@ -81,7 +83,9 @@ def build(architecture: str, shape: tuple[int, ...], width: int, dropout: float,
     InputError
         If the images are too small for it.
     """
-    features, head = (_cooperative(part) for part in ARCHITECTURES[architecture](shape, width, dropout, pooling))
+    features, head = (
+        _cooperative(part) for part in ARCHITECTURES[architecture](shape, width, dropout, pooling, logits)
+    )
     try:
         with torch.no_grad():
             head.eval()(features.eval()(torch.zeros(1, 1, *shape)))

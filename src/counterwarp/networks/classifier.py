@@ -1,8 +1,9 @@
-"""The classifier: T1w on the network grid to one logit (positive = case)."""
+"""The classifier: T1w on the network grid to a logit for each case group (positive = case rather than control)."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from counterwarp.networks.backbones import build
 from counterwarp.networks.imported import find_program, read_program
 from counterwarp.networks.parallel import BatchNorm
+from counterwarp.networks.targets import TargetClassifier, of_target
 
 
 class Classifier(nn.Module):
@@ -30,6 +32,7 @@ class Classifier(nn.Module):
     dropout : float
         Share of features dropped before the linear layer while training.
     architecture, pooling : keys of ``networks.backbones.ARCHITECTURES`` and ``POOLS``
+    targets : labels of the case groups if there are several, K; the controls are the reference, with logit 0
 
     Raises
     ------
@@ -41,18 +44,19 @@ class Classifier(nn.Module):
 
     def __init__(
         self, mean_image: Tensor, width: int = 16, dropout: float = 0.2,
-        architecture: str = "liu2021", pooling: str = "average",
+        architecture: str = "liu2021", pooling: str = "average", targets: Sequence[str] = (),
     ):  # fmt: skip
         super().__init__()
         self.register_buffer("mean_image", mean_image)
-        self.features, self.head = build(architecture, tuple(mean_image.shape[2:]), width, dropout, pooling)
+        self.targets, shape = tuple(targets), tuple(mean_image.shape[2:])
+        self.features, self.head = build(architecture, shape, width, dropout, pooling, max(1, len(targets)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map z-scored images (B, 1, *shape) to logits (B,)."""
+        """Map z-scored images (B, 1, *shape) to logits (B,), of several case groups (B, K)."""
         return self.head(self.features(x - self.mean_image)).squeeze(1)
 
 
-def save_classifier(classifier: Classifier, folder: Path, **settings: float | str) -> None:
+def save_classifier(classifier: Classifier, folder: Path, **settings: float | str | list[str]) -> None:
     """Write weights (safetensors) and the constructor's settings (network.json)."""
     save_file({name: t.contiguous() for name, t in classifier.state_dict().items()}, folder / "classifier.safetensors")
     (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
@@ -72,6 +76,11 @@ def load_classifier(folder: str | Path, device: str = "cpu") -> nn.Module:
     classifier = Classifier(state["mean_image"], **settings)
     classifier.load_state_dict(state)
     return freeze(classifier).to(device)
+
+
+def load_target_classifier(folder: str | Path, target: str, device: str = "cpu") -> nn.Module:
+    """Read a classifier, frozen; of several case groups it is the target's, with logits (B,)."""
+    return of_target(load_classifier(folder, device), TargetClassifier, target, device)
 
 
 def freeze(classifier: Classifier) -> Classifier:

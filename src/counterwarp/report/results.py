@@ -12,20 +12,38 @@ from typing import Any
 
 import pandas as pd
 
+from counterwarp.core import layout
 from counterwarp.core.errors import InputError
 
 IDENTIFIERS = {"participant_id": str, "session_id": str, "scan_id": str, "group": str}
 
 
 class Results:
-    """The files under some folders; links to files and folders are followed."""
+    """The files under some folders; links to files and folders are followed.
 
-    def __init__(self, folders: Sequence[Path]):
+    Parameters
+    ----------
+    folders : of a run, or of a task's inputs
+    target : of several case groups, the one whose files are wanted; those of the others are left out
+
+    Raises
+    ------
+    InputError
+        If there are folders of several case groups, and none of the target.
+    """
+
+    def __init__(self, folders: Sequence[Path], target: str = ""):
         self.folders = tuple(folders)
+        targets = {path.name for folder in folders for path in folder.glob(layout.target_folder("*"))}
+        if targets and layout.target_folder(target) not in targets:
+            known = ", ".join(sorted(name.removeprefix(layout.target_folder("")) for name in targets))
+            raise InputError(f"--target '{target}': expected one of {known}, the case groups of this run. Name one.")
+        others = targets - {layout.target_folder(target)}
         found = {
             (Path(base) / name).resolve(): Path(base) / name
             for folder in folders
             for base, _, names in os.walk(folder, followlinks=True)
+            if others.isdisjoint(Path(base).relative_to(folder).parts)
             for name in names
         }
         self._paths = sorted(found.values())

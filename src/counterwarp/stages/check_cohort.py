@@ -17,6 +17,7 @@ from counterwarp.cohort.samplesheet import (
     read_samplesheet,
     select_scans,
 )
+from counterwarp.cohort.targets import one_or_all
 from counterwarp.cohort.validation import MISSING, find_problems
 from counterwarp.core.errors import InputError
 from counterwarp.core.provenance import stage_record
@@ -48,8 +49,8 @@ def check_cohort(
             raise InputError(f"{source}: --input not found. Give a samplesheet (CSV, TSV) or a BIDS folder.")
         table = read_bids(source, group_column) if source.is_dir() else read_samplesheet(source, group_column)
         table = select_scans(add_scan_ids(table), selection.participants, selection.sessions, selection.excluded)
-        case, control = choose_groups(set(table["group"]) - set(MISSING), case, control)
-        problems = find_problems(table, case, control)
+        cases, control = choose_groups(set(table["group"]) - set(MISSING), case, control)
+        problems = find_problems(table, [*cases, control])
         problems.to_csv(output / "problems.csv", index=False)
         stops = problems if on_bad_scan == "stop" else problems[problems["severity"] == "table"]
         if len(stops):
@@ -57,22 +58,22 @@ def check_cohort(
         if len(problems):
             print(f"{source}: {len(problems)} scan(s) set aside", *_lines(problems), sep="\n")
         bad = set(problems["scan_id"])
-        others = table.loc[~table["group"].isin([case, control, *MISSING]), "scan_id"]
-        cohort = _cohort(table[~table["scan_id"].isin(bad)], case, control)
+        others = table.loc[~table["group"].isin([*cases, control, *MISSING]), "scan_id"]
+        cohort = _cohort(table[~table["scan_id"].isin(bad)], [control, *cases])
         smallest = cohort.groupby("group")["participant_id"].nunique()
-        if len(smallest) < 2 or smallest.min() < folds:
+        if len(smallest) < 1 + len(cases) or smallest.min() < folds:
             raise InputError(
                 f"{source}: groups have {smallest.to_dict()} participants, expected at least --folds {folds}."
             )
         cohort.to_csv(output / "cohort.csv", index=False)
-        record |= {"case": case, "control": control, "scans": len(cohort), "set_aside": sorted(bad)}
+        record |= {"case": one_or_all(cases), "control": control, "scans": len(cohort), "set_aside": sorted(bad)}
         record["other_groups"] = sorted(others)
 
 
-def _cohort(table: pd.DataFrame, case: str, control: str) -> pd.DataFrame:
-    """The rows of the two groups: COLUMNS first, covariates after."""
-    table = table[table["group"].isin([case, control])].drop(columns="row")
-    table = table.assign(is_case=(table["group"] == case).astype(int))
+def _cohort(table: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    """The rows of the groups, controls first among them: COLUMNS first, covariates after."""
+    table = table[table["group"].isin(groups)].drop(columns="row")
+    table = table.assign(is_case=[groups.index(group) for group in table["group"]])
     return table[COLUMNS + [column for column in table if column not in COLUMNS]]
 
 

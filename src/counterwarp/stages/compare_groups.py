@@ -91,19 +91,23 @@ def compare_groups(
     seed: int,
     output: Path,
     settings: ComparisonSettings,
+    target: str = "",
 ) -> None:
     """Write the group maps, their statistics, the region tables and ``comparison.json``.
 
     A control counts with its inject map, a case with its remove map; a participant with several scans counts once.
+    Of several case groups, the ``target`` is compared with the controls; its truth is in the folder target-GROUP.
 
     Raises
     ------
     InputError
         If a map, an affine or a truth of a scan is missing, a map lies on another grid, or a covariate is unusable.
     """
-    inputs = {"cohort": cohort, "maps": maps, "transforms": transforms, "truth": truth, "seed": seed}
+    inputs: dict[str, Any] = {"cohort": cohort, "maps": maps, "transforms": transforms, "truth": truth, "seed": seed}
+    inputs["target"] = target
     with stage_record(output / "comparison.json", "compare_groups", settings, **inputs) as record:
-        store = CohortStore(cohort)
+        store = CohortStore(cohort, target)
+        truth = truth / layout.target_folder(target) if truth and store.targets else truth
         products = FileTree(maps)
         methods, doses = _saliency_methods(products, store), flips.doses_to_flip(products)
         sources = Sources(products, FileTree(transforms), truth, methods, doses)

@@ -18,7 +18,7 @@ from counterwarp.explain.evaluation import finite, planted_agreement
 from counterwarp.explain.faithfulness import faithfulness
 from counterwarp.explain.group_maps import ALIGNMENT, DIRECTION, MeanMap, load_on_grid, truth_on_grid
 from counterwarp.explain.regions import regions_on_grid
-from counterwarp.networks.classifier import load_classifier
+from counterwarp.networks.classifier import load_target_classifier
 from counterwarp.report.results import Results
 
 LOG_JACOBIAN, DIFFERENCE, RANDOM = "log_jacobian", "image_difference", "random_order"
@@ -26,7 +26,7 @@ RETURN = ["folding_fraction", "margin_reached", "logit_return", "cycle_error", "
 MEASURES = ["signed_ncc", "absolute_ncc", "masked_ncc", "magnitude_share"]
 
 
-def evaluate(maps: Path, truth: Path, output: Path) -> dict[str, Any]:
+def evaluate(maps: Path, truth: Path, output: Path, target: str = "") -> dict[str, Any]:
     """Write evaluation_truth.json, evaluation_truth.md and evaluation_truth.csv (a row per participant).
 
     A control is measured under inject, a case under remove, each with its own truth; see ``planted_agreement`` for
@@ -36,6 +36,7 @@ def evaluate(maps: Path, truth: Path, output: Path) -> dict[str, Any]:
     ----------
     maps : results of a run
     truth : the folder truth/ of simulate-cohort
+    target : of several case groups, the one that is measured; its truth is in the folder target-GROUP
 
     Returns
     -------
@@ -47,8 +48,9 @@ def evaluate(maps: Path, truth: Path, output: Path) -> dict[str, Any]:
         If the maps of a scan or its truth are missing, or the tables are of an earlier version.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with stage_record(output / "evaluation_truth.json", "evaluate", maps=maps, truth=truth) as record:
-        results = Results([maps])
+    with stage_record(output / "evaluation_truth.json", "evaluate", maps=maps, truth=truth, target=target) as record:
+        results = Results([maps], target)
+        truth = truth / layout.target_folder(target) if target else truth
         table = _own_direction(results.table("explanations_*.csv"))
         brain, grid = _brain(results, table["scan_id"].iloc[0])
         means: dict[str, MeanMap] = defaultdict(lambda: MeanMap(grid.shape))
@@ -65,7 +67,7 @@ def evaluate(maps: Path, truth: Path, output: Path) -> dict[str, Any]:
     return record
 
 
-def evaluate_faithfulness(maps: Path, seed: int, output: Path) -> dict[str, Any]:
+def evaluate_faithfulness(maps: Path, seed: int, output: Path, target: str = "") -> dict[str, Any]:
     """Write evaluation_faithfulness.json, .md and .csv (a row per scan): see ``explain.faithfulness``.
 
     Every scan under its own direction and by the classifier that has not seen it; its saliency maps and a random map
@@ -74,6 +76,7 @@ def evaluate_faithfulness(maps: Path, seed: int, output: Path) -> dict[str, Any]
     Parameters
     ----------
     maps : results of a run, with models/
+    target : of several case groups, the one whose maps are measured
 
     Returns
     -------
@@ -85,14 +88,15 @@ def evaluate_faithfulness(maps: Path, seed: int, output: Path) -> dict[str, Any]
         If maps, scans or a fold's classifier are missing.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with stage_record(output / "evaluation_faithfulness.json", "evaluate", maps=maps, seed=seed) as record:
-        results, random = Results([maps]), np.random.default_rng(seed)
+    inputs = {"maps": maps, "seed": seed, "target": target}
+    with stage_record(output / "evaluation_faithfulness.json", "evaluate", **inputs) as record:
+        results, random = Results([maps], target), np.random.default_rng(seed)
         table = results.table("explanations_*.csv")
         table = table[table["direction"] == table["is_case"].map(DIRECTION)].reset_index(drop=True)
         brain, grid = _brain(results, table["scan_id"].iloc[0])
         rows = []
         for _, scans in table.groupby("fold"):
-            classifier = load_classifier(_classifier(maps, int(scans["fold"].iloc[0])))
+            classifier = load_target_classifier(_classifier(maps, int(scans["fold"].iloc[0])), target)
             for scan in scans.to_dict("records"):
                 image = load_on_grid(results.one(layout.aligned_t1w(scan["scan_id"])), grid)
                 found = _found(results, scan["scan_id"], scan["direction"], grid)

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import roc_auc_score
+from torch import nn
 
 from counterwarp.cohort.store import CohortStore
+from counterwarp.core.errors import InputError
 from counterwarp.core.provenance import stage_record
 from counterwarp.networks.classifier import load_classifier
 from counterwarp.networks.imported import FORMATS, check_classifier, read_program
-from counterwarp.training.classifier import logit_gap, predict
+from counterwarp.networks.targets import TargetClassifier, of_target
+from counterwarp.training.classifier import predict, separation
 
 CHECKED = 4  # scans
 
@@ -30,24 +32,35 @@ def import_classifier(cohort: Path, classifier: Path, fold: int, device: str, ou
     Raises
     ------
     InputError
-        If it cannot be read or explained (see ``networks.imported.check_classifier``).
+        If it cannot be read or explained (see ``networks.imported.check_classifier``), or knows other case groups.
     """
     output.mkdir(parents=True, exist_ok=True)
     inputs = {"cohort": cohort, "classifier": classifier, "fold": fold, "device": device}
     with stage_record(output / "classifier.json", "import_classifier", **inputs) as record:
         store = CohortStore(cohort)
         network = load_classifier(classifier, device) if classifier.is_dir() else read_program(classifier, device)
+        _check_groups(classifier, network, store)
         some = np.stack([store.images[position] for position in range(min(CHECKED, len(store.index)))])
-        check_classifier(classifier.name, network, torch.from_numpy(some.astype(np.float32))[:, None].to(device))
+        some_images = torch.from_numpy(some.astype(np.float32))[:, None].to(device)
+        for target in store.targets or ("",):
+            check_classifier(classifier.name, of_target(network, TargetClassifier, target, device), some_images)
         _copy(classifier, output)
         split = pd.Series("validation", index=range(len(store.index)))
         split.iloc[store.positions(fold, held_out=True)] = "test"
         predictions = predict(store, network, fold, split, torch.device(device))
         predictions.to_csv(output / "predictions.csv", index=False)
-        record["logit_gap"] = logit_gap(predictions)
-        record["auc"] = {
-            name: float(roc_auc_score(rows["is_case"], rows["logit"])) for name, rows in predictions.groupby("split")
-        }
+        record |= separation(predictions, store.targets)
+
+
+def _check_groups(classifier: Path, network: nn.Module, store: CohortStore) -> None:
+    """Does it tell apart the cohort's case groups, in their order?"""
+    known = getattr(network, "targets", ())
+    if known != store.targets:
+        wanted, found = (f"the case groups {', '.join(t)}" if t else "one case group" for t in (store.targets, known))
+        raise InputError(
+            f"{classifier}: expected a classifier of {wanted}, got one of {found}. Name as many groups with --case, in "
+            "the same order. A program (.pt2, TorchScript) knows one case group."
+        )
 
 
 def _copy(classifier: Path, output: Path) -> None:

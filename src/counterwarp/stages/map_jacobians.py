@@ -18,9 +18,9 @@ from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import JacobianSettings
 from counterwarp.explain.jacobians import Explanation, explain
-from counterwarp.networks.classifier import load_classifier
+from counterwarp.networks.classifier import load_target_classifier
 from counterwarp.networks.fields import VELOCITY
-from counterwarp.networks.simulator import load_simulator
+from counterwarp.networks.simulator import load_target_simulator
 
 MEANINGS: dict[str, dict[str, Any]] = {
     "logjacobian": {
@@ -43,31 +43,34 @@ MEANINGS: dict[str, dict[str, Any]] = {
 
 def map_jacobians(
     cohort: Path, classifier: Path, simulator: Path, fold: int, chunk: int, device: str, output: Path,
-    settings: JacobianSettings,
+    settings: JacobianSettings, target: str = "",
 ) -> None:  # fmt: skip
     """Write log-Jacobian, simulated T1w, warp and velocity per scan and direction, and two tables of the chunk.
 
     A simulator of displacements has no velocity: the warp is all there is of it, and the log-Jacobian is that of the
     inverse found by iteration, which means nothing where the warp folds (``folding_fraction``).
+    Of several case groups, the ``target`` is explained: in the scans of the controls and its own.
     The networks are read once, and a scan's files are written while the next scan is computed.
     """
     output.mkdir(parents=True, exist_ok=True)
     inputs = {"cohort": cohort, "classifier": classifier, "simulator": simulator, "fold": fold, "chunk": chunk}
+    inputs["target"] = target
     name = f"fold-{fold}_chunk-{chunk}"
     with stage_record(output / f"jacobians_{name}.json", "map_jacobians", settings, **inputs) as record:
-        store = CohortStore(cohort)
+        store = CohortStore(cohort, target)
         simulate, classify, spacing = (
-            load_simulator(simulator, device),
-            load_classifier(classifier, device),
+            load_target_simulator(simulator, target, device),
+            load_target_classifier(classifier, target, device),
             store.grid.spacing,
         )
         margin = json.loads((simulator / "simulator.json").read_text(encoding="utf-8"))["margin"]
+        margin = margin[target] if store.targets else margin
         brain = torch.from_numpy(store.brain_mask).to(device)
         index = store.index
         rows, paths = [], []
         with BackgroundWriter() as write:
-            for position in np.flatnonzero((index["fold"] == fold) & (index["chunk"] == chunk)):
-                scan = index.iloc[position]
+            for position in index.index[(index["fold"] == fold) & (index["chunk"] == chunk)]:
+                scan = index.loc[position]
                 image = torch.from_numpy(store.images[position].astype(np.float32))[None, None].to(device)
                 results = explain(
                     classify, simulate, image, spacing, brain, margin, settings.doses, simulate.field,

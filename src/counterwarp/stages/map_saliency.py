@@ -13,17 +13,17 @@ from counterwarp.core.files import BackgroundWriter
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import SaliencySettings
 from counterwarp.explain import saliency
-from counterwarp.networks.classifier import load_classifier
+from counterwarp.networks.classifier import load_target_classifier
 
 
 def map_saliency(
-    cohort: Path, classifier: Path, fold: int, device: str, output: Path, settings: SaliencySettings
+    cohort: Path, classifier: Path, fold: int, device: str, output: Path, settings: SaliencySettings, target: str = ""
 ) -> None:
-    """Write one map per held-out scan and method, with its sidecar, and the record."""
-    inputs = {"cohort": cohort, "classifier": classifier, "fold": fold, "device": device}
+    """Write one map per held-out scan and method, with its sidecar, and the record; of several case groups, of one."""
+    inputs = {"cohort": cohort, "classifier": classifier, "fold": fold, "device": device, "target": target}
     with stage_record(output / f"saliency_fold-{fold}.json", "map_saliency", settings, **inputs) as record:
-        store = CohortStore(cohort)
-        network = load_classifier(classifier, device)
+        store = CohortStore(cohort, target)
+        network = load_target_classifier(classifier, target, device)
         methods = saliency.chosen(settings, network)
         generated_by = [{"Name": "counterwarp", "Version": record["version"]}]
         positions = store.positions(fold, held_out=True)

@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from counterwarp.cohort.review import apply_decisions, quality_table, read_decisions, read_verdict
 from counterwarp.cohort.seen import check_models, exclude_seen, scan_hash
+from counterwarp.cohort.targets import of_target, one_or_all, target_groups
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
 from counterwarp.core.files import FileTree
@@ -57,18 +58,16 @@ def pack_cohort(
         ]
         pd.DataFrame(excluded, columns=["scan_id", "stage", "reasons"]).to_csv(output / "exclusions.csv", index=False)
         index = cohort[cohort["qc_status"] != "FAIL"].reset_index(drop=True)
-        index = assign_folds(index, folds, chunk_size, seed)
+        groups = cohort.groupby("is_case")["group"].first()
+        index = assign_folds(index, folds, chunk_size, seed, len(groups))
         _pack(index["scan_id"], scans, output / "images.npy")
         index.drop(columns=["t1w", "mask"]).to_csv(output / "index.csv", index=False)
-        index[["fold", "chunk"]].drop_duplicates().sort_values(["fold", "chunk"]).to_csv(
-            output / "chunks.csv", index=False
-        )
+        export_tasks(index).to_csv(output / "chunks.csv", index=False)
         shutil.copyfile(templates / "grid_mask.nii.gz", output / "brain_mask.nii.gz")
-        groups = cohort.groupby("is_case")["group"].first()
-        record |= {"case": groups[1], "control": groups[0], "folds": folds, "scans": len(index)}
+        record |= {"case": one_or_all(groups.tolist()[1:]), "control": groups[0], "folds": folds, "scans": len(index)}
 
 
-def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int) -> pd.DataFrame:
+def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int, groups: int = 2) -> pd.DataFrame:
     """Add ``fold`` (a participant is in one fold only, groups balanced) and ``chunk`` (scans of one export task).
 
     Raises
@@ -77,9 +76,10 @@ def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int) ->
         If a group has fewer participants than folds.
     """
     members = index.groupby("is_case")["participant_id"].nunique()
-    if len(members) < 2 or members.min() < folds:
+    if len(members) < groups or members.min() < folds:
+        named = "1 = case" if groups == 2 else "0 = control, then the case groups as in --case"
         raise InputError(
-            f"after the quality gate the groups have {members.to_dict()} participants (1 = case), expected at least "
+            f"after the quality gate the groups have {members.to_dict()} participants ({named}), expected at least "
             f"{folds} in each. Use fewer --folds, or see exclusions.csv."
         )
     index = index.copy()
@@ -89,6 +89,19 @@ def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int) ->
         index.loc[held_out, "fold"] = fold
     index["chunk"] = index.groupby("fold").cumcount() // chunk_size
     return index
+
+
+def export_tasks(index: pd.DataFrame) -> pd.DataFrame:
+    """Fold and chunk of every export task and, if there are several case groups, its target.
+
+    A chunk without scans of the controls or the target has no task for it.
+    """
+    targets = target_groups(index)
+    columns = ["fold", "chunk"]
+    if targets:
+        index = pd.concat([of_target(index, target).assign(target=target) for target in targets])
+        columns.append("target")
+    return index[columns].drop_duplicates().sort_values(columns)
 
 
 def _pack(scan_ids: pd.Series, scans: FileTree, path: Path) -> None:

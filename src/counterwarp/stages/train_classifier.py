@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sklearn.metrics import roc_auc_score
-
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.provenance import stage_record
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.classifier import save_classifier
 from counterwarp.training.checkpoint import task_checkpoint
-from counterwarp.training.classifier import fit_classifier, logit_gap, network_settings
+from counterwarp.training.classifier import fit_classifier, network_settings, separation
 from counterwarp.training.launch import launch
 from counterwarp.training.loop import Run
 
@@ -33,10 +31,8 @@ def train_classifier(
             checkpoints, "train_classifier", cohort, settings, fold=fold, seed=seed, device=device
         )
         run = Run(fabric, seed, output / "history.csv", checkpoint)
-        classifier, predictions = fit_classifier(CohortStore(cohort), fold, settings, run)
-        save_classifier(classifier, output, **network_settings(settings))
+        store = CohortStore(cohort)
+        classifier, predictions = fit_classifier(store, fold, settings, run)
+        save_classifier(classifier, output, **network_settings(settings, store.targets))
         predictions.to_csv(output / "predictions.csv", index=False)
-        record["logit_gap"] = logit_gap(predictions)
-        record["auc"] = {
-            split: float(roc_auc_score(rows["is_case"], rows["logit"])) for split, rows in predictions.groupby("split")
-        }
+        record |= separation(predictions, store.targets)

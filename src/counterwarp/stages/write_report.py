@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from counterwarp.cohort.targets import of_target, predictions_of_target, target_groups
 from counterwarp.core import images, layout, templates
 from counterwarp.core.geometry import Grid
 from counterwarp.core.provenance import stage_record
@@ -24,9 +25,9 @@ MEASURED = "measured_regions.csv"  # of the user's own segmentations: region, me
 TEMPLATE_RESOLUTION = 2  # mm: sharp enough under maps of 2 mm and more, and small in the page
 
 
-def write_report(folders: Sequence[Path], output: Path) -> None:
+def write_report(folders: Sequence[Path], output: Path, target: str = "") -> None:
     """Write report.html, evaluation.json, CITATION.md and CITATION.bib, participants.tsv, dataset_description.json,
-    figures/ and participants/, a page per scan.
+    figures/ and participants/, a page per scan. Of several case groups, they are about the ``target``.
 
     Raises
     ------
@@ -34,16 +35,17 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
         If one of the run's tables or group maps is missing.
     """
     output.mkdir(parents=True, exist_ok=True)
-    inputs = {"results": ", ".join(str(folder) for folder in folders)}
+    inputs = {"results": ", ".join(str(folder) for folder in folders), "target": target}
     with stage_record(output / "write_report.json", "write_report", **inputs):
-        results = Results(folders)
-        cohort = results.table("cohort.csv")
+        results = Results(folders, target)
+        everybody = results.table("cohort.csv")
+        cohort = of_target(everybody, target)
         comparison = json.loads(results.one("comparison.json").read_text(encoding="utf-8"))
-        predictions = results.table("predictions*.csv").query("split == 'test'")
+        predictions = predictions_of_target(results.table("predictions*.csv").query("split == 'test'"), target)
         explanations = results.table("explanations_*.csv")
         paths = results.table("doses_*.csv").merge(cohort[["scan_id", "is_case"]], on="scan_id")
         records = results.records()
-        scans = tables.scan_quality(results, dict(zip(cohort["scan_id"], cohort["group"], strict=True)))
+        scans = tables.scan_quality(results, dict(zip(everybody["scan_id"], everybody["group"], strict=True)))
         balance = group_balance(cohort, tables.quality_metrics(scans))
         evaluation = summary.evaluate(predictions, explanations, comparison, records, balance)
         (output / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
@@ -59,6 +61,7 @@ def write_report(folders: Sequence[Path], output: Path) -> None:
             "planted": comparison["truth"]["planted"] if "truth" in comparison else None,
             "baselines": saliency.METHODS,
             "groups": groups,
+            "targets": target_groups(everybody),
             "folds": int(predictions["fold"].nunique()),
             "voxel_mm": float(found.header.get_zooms()[0]),
             "inference": comparison["inference"],

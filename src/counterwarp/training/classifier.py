@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterwarp.cohort.store import CohortStore
+from counterwarp.cohort.targets import logit_column, predictions_of_target
 from counterwarp.core.errors import InputError
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.classifier import Classifier
@@ -33,21 +36,19 @@ def fit_classifier(
     classifier : Classifier
         In evaluation mode.
     predictions : DataFrame
-        A row per scan: scan_id, participant_id, fold, is_case, split (train, validation, test), logit,
-        probability. ``test`` is the held-out fold; ``validation`` was not trained on either.
+        A row per scan, see ``predict``, with its split (train, validation, test): ``test`` is the held-out fold;
+        ``validation`` was not trained on either.
     """
     held_in = store.positions(fold, held_out=False)
     training, validation = split_validation(store, held_in, settings.validation_share, run.seed)
-    classifier = Classifier(mean_image(store, training), **network_settings(settings))
+    classifier = Classifier(mean_image(store, training), **network_settings(settings, store.targets))
     loader, epoch = training_batches(store, training, settings, run.seed, run.fabric)
     weight = case_weight(store, training)
 
     def step(network: nn.Module, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        images, is_case = batch
-        images = mirror(images, settings.mirror, draws)
+        images = mirror(batch[0], settings.mirror, draws)
         images = augment(images, store.grid.spacing, settings.shift, settings.warp, settings.noise, draws)
-        target = is_case + settings.label_smoothing * (0.5 - is_case)
-        return {"total": F.binary_cross_entropy_with_logits(network(images), target, pos_weight=weight)}
+        return {"total": cross_entropy(network(images), batch[1], weight, settings.label_smoothing)}
 
     def validate(network: nn.Module) -> float:
         return validation_loss(store, network, validation, run.fabric)
@@ -60,39 +61,86 @@ def fit_classifier(
     return trained, predict(store, trained, fold, split, run.fabric.device)
 
 
-def network_settings(settings: ClassifierSettings) -> dict[str, Any]:
+def network_settings(settings: ClassifierSettings, targets: Sequence[str]) -> dict[str, Any]:
     """What the network is built from, beside the mean image."""
-    return {name: getattr(settings, name) for name in ("width", "dropout", "architecture", "pooling")}
+    built = {name: getattr(settings, name) for name in ("width", "dropout", "architecture", "pooling")}
+    return built | named(targets)
+
+
+def named(targets: Sequence[str]) -> dict[str, list[str]]:
+    """The case groups as a network's setting, which it has only if there are several."""
+    return {"targets": list(targets)} if targets else {}
+
+
+def cross_entropy(
+    logits: Tensor, is_case: Tensor, weight: Tensor, smoothing: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """Cross-entropy of the scans' groups; the controls are the reference, with logit 0.
+
+    Parameters
+    ----------
+    logits : Tensor, (B,) of one case group or (B, K) of several
+    is_case : Tensor, (B,), see ``cohort.targets``
+    weight : Tensor, see ``case_weight``
+    smoothing : share of each label that is spread over all groups
+    reduction : ``mean`` or ``sum``, of the weighted losses
+    """
+    weight = weight.to(logits.device)
+    if logits.ndim == 1:
+        target = is_case + smoothing * (0.5 - is_case)
+        return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction=reduction)
+    chances = F.one_hot(is_case.long(), 1 + logits.shape[1]).to(logits.dtype)
+    chances = chances + smoothing * (1 / chances.shape[1] - chances)
+    return F.cross_entropy(scores(logits), chances, weight=of_groups(weight), reduction=reduction)
+
+
+def scores(logits: Tensor) -> Tensor:
+    """Logits (B,) or (B, K) with the controls' 0 before them, (B, 1 + K)."""
+    return F.pad(logits.reshape(len(logits), -1), (1, 0))
+
+
+def of_groups(weight: Tensor) -> Tensor:
+    """Weights of the case groups with the controls' 1 before them, (1 + K,)."""
+    return F.pad(weight.reshape(-1), (1, 0), value=1.0)
 
 
 @torch.no_grad()
 def validation_loss(store: CohortStore, network: nn.Module, positions: np.ndarray, fabric: Fabric) -> float:
-    """Cross-entropy of the scans at some positions, both groups of equal weight; the processes share the scans."""
+    """Cross-entropy of the scans at some positions, all groups of equal weight; the processes share the scans."""
     weight = case_weight(store, positions)
-    weights = torch.where(torch.from_numpy(store.index["is_case"].to_numpy()[positions] == 1), weight, 1.0)
+    weights = of_groups(weight)[torch.from_numpy(store.index["is_case"].to_numpy()[positions])]
     total = torch.zeros((), device=fabric.device)
     for images, is_case in batches(store, positions[fabric.global_rank :: fabric.world_size], PREDICTED_AT_ONCE):
-        loss = F.binary_cross_entropy_with_logits(
-            network(images.to(fabric.device)).float(), is_case.to(fabric.device), pos_weight=weight, reduction="sum"
-        )
-        total += loss
+        logits = network(images.to(fabric.device)).float()
+        total += cross_entropy(logits, is_case.to(fabric.device), weight, reduction="sum")
     return float(mean_over_processes(total) * fabric.world_size / weights.sum())
 
 
 def case_weight(store: CohortStore, positions: np.ndarray) -> Tensor:
-    """Controls per case: the weight of a case in the loss, so that both groups count the same."""
-    is_case = store.index["is_case"].iloc[positions]
-    return torch.tensor((len(is_case) - is_case.sum()) / is_case.sum(), dtype=torch.float32)
+    """Controls per case: weight of a case in the loss, so that all groups count the same; () or, of several, (K,)."""
+    members = np.bincount(store.index["is_case"].iloc[positions], minlength=1 + len(store.targets))
+    return torch.tensor(members[0] / members[1:], dtype=torch.float32).squeeze()
 
 
 @torch.no_grad()
 def predict(
     store: CohortStore, classifier: nn.Module, fold: int, split: pd.Series, device: torch.device
 ) -> pd.DataFrame:
-    """Logits and probabilities of every scan of the cohort, one row per scan, with its ``split``."""
+    """Logits and probabilities of every scan of the cohort, with its ``split``.
+
+    Returns
+    -------
+    DataFrame, a row per scan: scan_id, participant_id, fold, is_case, split, logit (log-odds of being a case),
+    probability. If there are several case groups, they are those of any of them, and there are columns more: group,
+    and each case group's logit against the controls (see ``cohort.targets.predictions_of_target``).
+    """
     logits = _logits(store, classifier, np.arange(len(store.index)), device)
     table = store.index[["scan_id", "participant_id", "is_case"]].copy()
     table.insert(2, "fold", fold)
+    if store.targets:
+        each = {logit_column(target): values for target, values in zip(store.targets, logits.T.numpy(), strict=True)}
+        table = table.assign(group=store.index["group"], **each)
+        logits = logits.logsumexp(1)
     return table.assign(split=split.to_numpy(), logit=logits.numpy(), probability=torch.sigmoid(logits).numpy())
 
 
@@ -112,14 +160,24 @@ def correctly_classified(
     InputError
         If that leaves a group without scans.
     """
-    is_case = store.index["is_case"].to_numpy()[positions] == 1
-    right = (_logits(store, classifier, positions, device).numpy() > 0) == is_case
-    if len(set(is_case[right])) < 2:
+    is_case = store.index["is_case"].to_numpy()[positions]
+    right = scores(_logits(store, classifier, positions, device)).argmax(1).numpy() == is_case
+    if len(set(is_case[right])) < len(set(is_case)):
         raise InputError(
             f"{store.folder}: the classifier gets no training scan of one group right, so --simulator.only_correct "
             "leaves nothing to train with. Train the classifier longer (--classifier.epochs) or leave the option out."
         )
     return positions[right]
+
+
+def separation(predictions: pd.DataFrame, targets: Sequence[str]) -> dict[str, Any]:
+    """``logit_gap`` and the area under the ROC curve in each split (``auc``); of several case groups, of each."""
+    if targets:
+        each = {target: separation(predictions_of_target(predictions, target), ()) for target in targets}
+        return {name: {target: each[target][name] for target in targets} for name in ("logit_gap", "auc")}
+    splits = predictions.groupby("split")
+    auc = {split: float(roc_auc_score(rows["is_case"], rows["logit"])) for split, rows in splits}
+    return {"logit_gap": logit_gap(predictions), "auc": auc}
 
 
 def logit_gap(predictions: pd.DataFrame) -> float:

@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 class CohortImages(Dataset):
-    """Scans of a packed cohort at given positions: (image (1, X, Y, Z) float32, is_case float32)."""
+    """Scans of a packed cohort at given positions: image (1, X, Y, Z) and is_case (see ``cohort.targets``), float32."""
 
     def __init__(self, store: CohortStore, positions: np.ndarray):
         self.images = store.images
@@ -106,9 +106,9 @@ def mean_image(store: CohortStore, positions: np.ndarray) -> Tensor:
 
 
 def group_means(store: CohortStore, positions: np.ndarray) -> Tensor:
-    """Mean of the controls and of the cases at some positions, (2, 1, X, Y, Z), z-scored intensity."""
+    """Mean of the controls and of each case group at some positions, (1 + K, 1, X, Y, Z), z-scored intensity."""
     is_case = store.index["is_case"].to_numpy()[positions]
-    return torch.cat([mean_image(store, positions[is_case == group]) for group in (0, 1)])
+    return torch.cat([mean_image(store, positions[is_case == group]) for group in range(is_case.max() + 1)])
 
 
 def split_validation(
