@@ -161,7 +161,7 @@ def test_every_architecture_gives_a_logit_and_survives_its_file(architecture, di
     save_classifier(network.eval(), tmp_path, **settings)
     again = load_classifier(tmp_path)
     logits = again(images)
-    assert logits.shape == (2,) and torch.allclose(logits, network(images), atol=1e-5)
+    assert logits.shape == (2,) and torch.allclose(logits, network(images), atol=1e-4)  # folded norms round otherwise
     assert not any(
         isinstance(m, nn.modules.batchnorm._BatchNorm) and not isinstance(m, BatchNorm) for m in again.modules()
     )
