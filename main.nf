@@ -109,11 +109,12 @@ workflow {
     // not in nextflow.config, where 'case' is a reserved word
     groups = ['case', 'control'].findAll { name -> params.containsKey(name) }.collect { name -> "--${name} '${params[name]}'" }.join(' ')
     wanted = ['participant_label', 'session_label', 'exclude'].findAll { name -> params[name] }.collect { name -> "--${name.replace('_', '-')} '${params[name]}'" }.join(' ')
+    matching = params.match ? "--match '${params.match}' --match-caliper ${params.match_caliper}" : ''
     source = file(params.input, checkIfExists: true)
     CHECK_COHORT(
         code.check_cohort, source.toAbsolutePath().toString(), source,
         "--group-column ${params.group_column} ${groups} ${wanted} " +
-        "--on-bad-scan ${params.on_bad_scan} --folds ${fold_count}"
+        "--on-bad-scan ${params.on_bad_scan} --folds ${fold_count} ${matching}"
     )
     PREPARE_TEMPLATES(
         code.prepare_templates, optionalFile(params.head_template), optionalFile(params.head_mask),
@@ -129,7 +130,7 @@ workflow {
     aligned = ALIGN_AFFINE.out.folder.collect().ifEmpty([])
     PACK_COHORT(
         code.pack_cohort, CHECK_COHORT.out.cohort, extracted, aligned, templates, optionalFile(params.qc_decisions), models ?: [],
-        "--folds ${fold_count} --chunk-size ${params.chunk_size} --seed ${params.seed}"
+        "--folds ${fold_count} --chunk-size ${params.chunk_size} --seed ${params.seed} ${matching}"
     )
     cohort = PACK_COHORT.out.cohort
 

@@ -14,17 +14,17 @@ process PACK_COHORT {
     output:
     path 'cohort', emit: cohort
     path 'cohort/chunks.csv', emit: chunks
-    path '{index,exclusions,quality}.{csv,html}', emit: tables  // copies: a file inside an output folder is not published by itself
+    path '{index,exclusions,quality,cohort}.{csv,html,json}', emit: tables  // copies: a file inside an output folder is not published by itself
 
     script:
     """
     counterwarp pack-cohort --cohort-table ${cohort_table} --aligned scans --templates ${templates} ${options} ${decisions ? "--qc-decisions '${decisions}'" : ''} ${models ? '--models models' : ''} --output cohort
-    cp cohort/{index,exclusions,quality}.csv cohort/quality.html .
+    cp cohort/{index,exclusions,quality}.csv cohort/quality.html cohort/cohort.json .
     """
 
     stub:
     """
-    mkdir cohort && touch exclusions.csv quality.csv quality.html
+    mkdir cohort && touch exclusions.csv quality.csv quality.html cohort.json
     set -- ${options}   # --folds F --chunk-size C
     awk -F, -v OFS=, -v folds=\$2 -v size=\$4 '
         NR == 1 { print \$1, "fold", "chunk" }

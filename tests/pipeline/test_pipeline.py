@@ -128,6 +128,13 @@ def test_missing_parameters_are_named(cohort, tmp_path):
     assert not list(tmp_path.glob("**/.command.sh"))
 
 
+def test_what_cannot_be_matched_by_stops_before_any_scan_is_processed(cohort, tmp_path):
+    result = stub_run(tmp_path, "--input", cohort, "--outdir", tmp_path / "out", "--folds", 2, "--match", "age,sex")
+    assert result.returncode != 0
+    assert "--match age, sex: no such covariate in the cohort; it has none." in result.stdout + result.stderr
+    assert len(list(tmp_path.glob("work/*/*/.command.sh"))) <= 2  # CHECK_COHORT, and PREPARE_TEMPLATES beside it
+
+
 def test_missing_file_and_lonely_group_are_named(cohort, tmp_path):
     table = pd.read_csv(cohort)
     table["t1w"] = [str(cohort.parent / name) for name in table["t1w"]]

@@ -1,10 +1,12 @@
 """A packed cohort of noise, brighter in cases: quick to train on."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
-from counterwarp.core import images
-from counterwarp.core.geometry import axis_aligned_grid
+from counterwarp.core import images, layout
+from counterwarp.core.geometry import Grid, axis_aligned_grid
 
 FOLDS = 3
 
@@ -41,3 +43,24 @@ def write_three_groups(folder, scans=18, **options):
     index = index.assign(is_case=group, group=np.array(["CN", *TARGETS])[group], fold=np.arange(scans) // 3 % FOLDS)
     index.to_csv(folder / "index.csv", index=False)
     return folder
+
+
+def write_preprocessed(folder, scans, **covariates):
+    """Write what PACK_COHORT reads, of scans that all PASS: the cohort's table (every second scan is a case's), the
+    template's mask, and the folder of aligned scans, which is returned."""
+    grid, random, aligned = Grid((8, 8, 8), np.diag([8.0, 8, 8, 1])), np.random.default_rng(0), folder / "aligned"
+    images.save(folder / "grid_mask.nii.gz", np.ones(grid.shape, np.uint8), grid)
+    names, is_case = [f"sub-{i}" for i in range(scans)], np.arange(scans) % 2
+    for scan in names:
+        images.save(aligned / layout.aligned_t1w(scan), random.standard_normal(grid.shape).astype(np.float32), grid)
+        for stage, path in (
+            ("extract_brain", layout.extraction_record(scan)),
+            ("align_affine", layout.quality_record(scan)),
+        ):
+            record = {"stage": stage, "status": "PASS", "reasons": ["looks right"]}
+            (aligned / path).write_text(json.dumps(record), encoding="utf-8")
+    pd.DataFrame({
+        "scan_id": names, "participant_id": names, "session_id": "", "t1w": "", "mask": "",
+        "group": np.where(is_case, "b", "a"), "is_case": is_case, **covariates,
+    }).to_csv(folder / "cohort.csv", index=False)  # fmt: skip
+    return aligned

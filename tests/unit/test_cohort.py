@@ -7,13 +7,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from packed import write_preprocessed
 
+from counterwarp.cohort.matching import Matching
 from counterwarp.cohort.review import read_decisions
 from counterwarp.cohort.samplesheet import choose_groups
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import images, layout
 from counterwarp.core.errors import InputError
-from counterwarp.core.geometry import Grid
 from counterwarp.stages.check_cohort import Selection, check_cohort
 from counterwarp.stages.pack_cohort import assign_folds, export_tasks, pack_cohort
 
@@ -262,6 +263,13 @@ def test_a_group_whose_label_has_a_comma_is_one_group():
     assert choose_groups({"AD, late", "CN"}, "AD, late", "CN") == (["AD, late"], "CN")
 
 
+def test_what_groups_cannot_be_matched_by_stops_before_any_work(sheet):
+    rows, check = sheet
+    check(rows, matching=Matching(("age",), 0.5))
+    with pytest.raises(InputError, match="--match sex: no such covariate in the cohort; it has age"):
+        check(rows, matching=Matching(("sex",), 0.5))
+
+
 def test_mask_on_another_grid_is_set_aside(sheet, tmp_path):
     rows, check = sheet
     rows = [row | {"mask": ""} for row in rows] + [{**rows[0], "participant_id": "s9", "t1w": "9.nii.gz"}]
@@ -310,30 +318,10 @@ def test_a_chunk_is_exported_for_the_groups_that_it_has():
 
 
 def test_packing_keeps_images_and_lists_who_is_left_out(tmp_path):
-    grid = Grid((8, 8, 8), np.diag([8.0, 8, 8, 1]))
-    aligned, rows = tmp_path / "aligned", []
-    images.save(tmp_path / "grid_mask.nii.gz", np.ones(grid.shape, np.uint8), grid)
-    random = np.random.default_rng(0)
-    for i in range(8):
-        scan = f"sub-{i}"
-        rows.append(
-            {
-                "scan_id": scan,
-                "participant_id": scan,
-                "session_id": "",
-                "t1w": "",
-                "mask": "",
-                "group": "ab"[i % 2],
-                "is_case": i % 2,
-            }
-        )
-        images.save(aligned / layout.aligned_t1w(scan), random.standard_normal(grid.shape).astype(np.float32), grid)
-        extraction = {"stage": "extract_brain", "status": "PASS", "reasons": []}
-        (aligned / f"{scan}_desc-extraction.json").write_text(json.dumps(extraction), encoding="utf-8")
-        verdict = {"stage": "align_affine", "status": "FAIL" if i == 3 else "PASS", "reasons": ["upside down"]}
-        if i != 4:
-            (aligned / f"{scan}_desc-qc.json").write_text(json.dumps(verdict), encoding="utf-8")
-    pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
+    aligned = write_preprocessed(tmp_path, scans=8)
+    verdict = {"stage": "align_affine", "status": "FAIL", "reasons": ["upside down"]}
+    (aligned / "sub-3_desc-qc.json").write_text(json.dumps(verdict), encoding="utf-8")
+    (aligned / "sub-4_desc-qc.json").unlink()
     decisions = tmp_path / "decisions.tsv"
     decisions.write_text("scan_id\tdecision\tnote\nsub-7\tFAIL\tmoved\nsub-6\tPASS\t\n", encoding="utf-8")
     pack_cohort(tmp_path / "cohort.csv", aligned, tmp_path, 2, 10, 0, tmp_path / "packed", decisions)

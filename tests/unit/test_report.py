@@ -238,6 +238,27 @@ def test_other_differences_between_the_groups_are_listed(with_truth):
     assert "What else differs between the groups" in words(with_truth[1])
 
 
+def test_of_matched_groups_those_who_take_part_are_compared(with_truth, tmp_path):
+    run, report = with_truth
+    (tmp_path / "results").mkdir()
+    for child in run.results.iterdir():
+        if child.name != "cohort.csv":
+            (tmp_path / "results" / child.name).symlink_to(child)
+    cohort = pd.read_csv(run.results / "cohort.csv")
+    old = cohort.iloc[:1].assign(scan_id="sub-90", participant_id="sub-90", age=99)  # is in exclusions.csv
+    pd.concat([cohort, old]).to_csv(tmp_path / "results" / "cohort.csv", index=False)
+    matched = {"stage": "pack_cohort", "settings": {"columns": ["age", "sex"], "caliper": 0.5}, "seconds": 1.0}
+    (tmp_path / "results" / "packed.json").write_text(json.dumps(matched), encoding="utf-8")
+    write_report([tmp_path / "results"], tmp_path / "out")
+    after, before = (
+        json.loads((folder / "evaluation.json").read_text("utf-8")) for folder in (tmp_path / "out", report)
+    )
+    assert after["balance"] == before["balance"]
+    text = "matched one to one by age, sex: words exactly, numbers within 0.5 standard deviations"
+    assert text in (tmp_path / "out" / "CITATION.md").read_text(encoding="utf-8")
+    assert "matched" not in (report / "CITATION.md").read_text(encoding="utf-8")
+
+
 def test_a_users_words_are_escaped(with_truth, tmp_path):
     run = with_truth[0]
     (tmp_path / "results").mkdir()

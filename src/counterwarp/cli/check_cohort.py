@@ -19,13 +19,18 @@ from counterwarp.cli import options
 @click.option("--exclude", default="", help="Without these participants or scans, by commas.")
 @click.option("--on-bad-scan", type=click.Choice(["skip", "stop"]), required=True, help="What an unusable scan does.")
 @click.option("--folds", type=int, required=True, help="Number of cross-validation folds.")
+@options.match
+@options.match_caliper
 @options.output_folder
 def check_cohort(
     source: Path, group_column: str, case: str, control: str, participant_label: str, session_label: str, exclude: str,
-    on_bad_scan: str, folds: int, output: Path,
+    on_bad_scan: str, folds: int, match: str, match_caliper: float, output: Path,
 ) -> None:  # fmt: skip
     """Read a cohort and report all of its problems before any work."""
+    from counterwarp.cohort.matching import read_matching
     from counterwarp.stages import check_cohort as stage
 
+    matching = read_matching(match, match_caliper)
     labels = (text.replace(",", " ").split() for text in (participant_label, session_label, exclude))
-    stage.check_cohort(source, group_column, case, control, stage.Selection(*labels), on_bad_scan, folds, output)
+    wanted = stage.Selection(*labels)
+    stage.check_cohort(source, group_column, case, control, wanted, on_bad_scan, folds, output, matching)

@@ -36,6 +36,15 @@ classifier = click.option(
 
 target = click.option("--target", default="", help="Case group to explain, if there are several.")
 
+match = click.option("--match", default="", help="Match cases and controls one to one by these covariates, by commas.")
+match_caliper = click.option(
+    "--match-caliper",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Largest difference of a matched pair in a column of numbers, standard deviations.",
+)
+
 checkpoints = click.option(
     "--checkpoints",
     type=click.Path(file_okay=False, path_type=Path),

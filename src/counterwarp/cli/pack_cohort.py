@@ -22,13 +22,17 @@ from counterwarp.cli import options
 @click.option("--chunk-size", type=int, required=True, help="Scans per export task.")
 @click.option("--qc-decisions", type=options.existing_file, help="Reviewer's table: scan_id, decision, note.")
 @click.option("--models", type=options.existing_folder, help="Earlier networks to apply: who trained them is left out.")
+@options.match
+@options.match_caliper
 @options.seed
 @options.output_folder
 def pack_cohort(
     cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, qc_decisions: Path | None,
-    models: Path | None, seed: int, output: Path,
+    models: Path | None, match: str, match_caliper: float, seed: int, output: Path,
 ) -> None:  # fmt: skip
-    """Apply the quality gate, assign folds by participant and pack the scans into one memory-mapped store."""
+    """Apply the quality gate, match the groups, assign folds by participant and pack the scans into one array."""
+    from counterwarp.cohort.matching import read_matching
     from counterwarp.stages import pack_cohort as stage
 
-    stage.pack_cohort(cohort_table, aligned, templates, folds, chunk_size, seed, output, qc_decisions, models)
+    matching = read_matching(match, match_caliper)
+    stage.pack_cohort(cohort_table, aligned, templates, folds, chunk_size, seed, output, qc_decisions, models, matching)

@@ -28,6 +28,14 @@ PARAMETERS: dict[str, dict] = {
         "type": "string",
         "description": "Reviewer's table that overrides the quality gate: scan_id, decision (PASS, FAIL), note.",
     },
+    "match": {
+        "type": "string",
+        "description": "Match cases and controls one to one by these covariates, by commas (age,sex,site).",
+    },
+    "match_caliper": {
+        "type": "number",
+        "description": "Largest difference of a matched pair in a column of numbers, standard deviations.",
+    },
     "head_template": {"type": "string", "description": "Whole-head T1w instead of the embedded mean head."},
     "head_mask": {"type": "string", "description": "Brain mask of the head template."},
     "brain_template": {

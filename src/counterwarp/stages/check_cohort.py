@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from counterwarp.cohort.matching import Matching, check_matching
 from counterwarp.cohort.samplesheet import (
     COLUMNS,
     add_scan_ids,
@@ -34,14 +35,15 @@ class Selection:
 
 def check_cohort(
     source: Path, group_column: str, case: str, control: str, selection: Selection, on_bad_scan: str, folds: int,
-    output: Path,
+    output: Path, matching: Matching | None = None,
 ) -> None:  # fmt: skip
     """Write cohort.csv (usable scans) and problems.csv.
 
     Raises
     ------
     InputError
-        For every problem of the table at once, and for bad scans if ``on_bad_scan`` is stop.
+        For every problem of the table at once, for bad scans if ``on_bad_scan`` is stop, and if the groups cannot be
+        matched by what is asked for (PACK_COHORT does that; nothing is to be computed in vain).
     """
     output.mkdir(parents=True, exist_ok=True)
     with stage_record(output / "check_cohort.json", "check_cohort", selection, source=source) as record:
@@ -65,6 +67,8 @@ def check_cohort(
             raise InputError(
                 f"{source}: groups have {smallest.to_dict()} participants, expected at least --folds {folds}."
             )
+        if matching:
+            check_matching(cohort, matching)
         cohort.to_csv(output / "cohort.csv", index=False)
         record |= {"case": one_or_all(cases), "control": control, "scans": len(cohort), "set_aside": sorted(bad)}
         record["other_groups"] = sorted(others)

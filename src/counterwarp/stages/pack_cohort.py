@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
+from counterwarp.cohort.matching import Matching, check_matching, match_groups
 from counterwarp.cohort.review import apply_decisions, quality_table, read_decisions, read_verdict
 from counterwarp.cohort.seen import check_models, exclude_seen, scan_hash
 from counterwarp.cohort.targets import of_target, one_or_all, target_groups
@@ -21,7 +22,7 @@ from counterwarp.report.quality import write_quality_page
 
 def pack_cohort(
     cohort_table: Path, aligned: Path, templates: Path, folds: int, chunk_size: int, seed: int, output: Path,
-    decisions: Path | None = None, models: Path | None = None,
+    decisions: Path | None = None, models: Path | None = None, matching: Matching | None = None,
 ) -> None:  # fmt: skip
     """Write the cohort folder (see ``cohort.store``) from what preprocessing left under ``aligned``.
 
@@ -29,17 +30,21 @@ def pack_cohort(
     ----------
     decisions : a reviewer's table that overrides verdicts, see ``cohort.review``
     models : networks of an earlier run, which are to explain this cohort: who trained them is left out
+    matching : who of the others takes part; None: everybody
 
     Raises
     ------
     InputError
-        If a group has fewer participants than folds after the quality gate, the decisions cannot be used, or
-        the models are of another grid or number of folds.
+        If a group has fewer participants than folds after the quality gate, the decisions cannot be used,
+        the models are of another grid or number of folds, or the groups cannot be matched.
     """
     output.mkdir(parents=True, exist_ok=True)
     scans = FileTree(aligned)
-    with stage_record(output / "cohort.json", "pack_cohort", folds=folds, chunk_size=chunk_size, seed=seed) as record:
+    inputs = {"folds": folds, "chunk_size": chunk_size, "seed": seed}
+    with stage_record(output / "cohort.json", "pack_cohort", matching, **inputs) as record:
         cohort = pd.read_csv(cohort_table, dtype={"participant_id": str, "session_id": str, "group": str})
+        if matching:
+            check_matching(cohort, matching)
         verdicts = {scan: read_verdict(scans, scan) for scan in cohort["scan_id"]}
         if decisions:
             apply_decisions(verdicts, read_decisions(decisions, set(cohort["scan_id"])), scans)
@@ -56,8 +61,18 @@ def pack_cohort(
             for scan, verdict in verdicts.items()
             if verdict.status == "FAIL"
         ]
-        pd.DataFrame(excluded, columns=["scan_id", "stage", "reasons"]).to_csv(output / "exclusions.csv", index=False)
         index = cohort[cohort["qc_status"] != "FAIL"].reset_index(drop=True)
+        if matching:
+            record["pairs"], unmatched = match_groups(index, matching)
+            excluded += [
+                {"scan_id": scan, "stage": "pack_cohort", "reasons": unmatched[participant]}
+                for scan, participant in zip(index["scan_id"], index["participant_id"], strict=True)
+                if participant in unmatched
+            ]
+            index = index[~index["participant_id"].isin(unmatched)].reset_index(drop=True)
+        pd.DataFrame(excluded, columns=["scan_id", "stage", "reasons"]).to_csv(output / "exclusions.csv", index=False)
+        if matching:
+            _check_pairs(len(record["pairs"]), matching, folds)
         groups = cohort.groupby("is_case")["group"].first()
         index = assign_folds(index, folds, chunk_size, seed, len(groups))
         _pack(index["scan_id"], scans, output / "images.npy")
@@ -65,6 +80,16 @@ def pack_cohort(
         export_tasks(index).to_csv(output / "chunks.csv", index=False)
         shutil.copyfile(templates / "grid_mask.nii.gz", output / "brain_mask.nii.gz")
         record |= {"case": one_or_all(groups.tolist()[1:]), "control": groups[0], "folds": folds, "scans": len(index)}
+
+
+def _check_pairs(pairs: int, matching: Matching, folds: int) -> None:
+    """Stop if there are too few pairs, or none, for the folds."""
+    if pairs < folds:
+        raise InputError(
+            f"--match {','.join(matching.columns)}: {pairs} pair(s) of a case and a control, expected at least --folds "
+            f"{folds}; exclusions.csv says who has no partner. Give a larger --match_caliper ({matching.caliper:g}), "
+            "fewer columns, or fewer --folds."
+        )
 
 
 def assign_folds(index: pd.DataFrame, folds: int, chunk_size: int, seed: int, groups: int = 2) -> pd.DataFrame:

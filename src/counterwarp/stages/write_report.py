@@ -46,7 +46,11 @@ def write_report(folders: Sequence[Path], output: Path, target: str = "") -> Non
         paths = results.table("doses_*.csv").merge(cohort[["scan_id", "is_case"]], on="scan_id")
         records = results.records()
         scans = tables.scan_quality(results, dict(zip(everybody["scan_id"], everybody["group"], strict=True)))
-        balance = group_balance(cohort, tables.quality_metrics(scans))
+        settings = summary.settings_table(records)
+        exclusions = results.table("exclusions.csv")
+        # settings of pack_cohort are those of matching: the groups are alike without who found no partner
+        compared = cohort[~cohort["scan_id"].isin(exclusions["scan_id"])] if "pack_cohort" in settings else cohort
+        balance = group_balance(compared, tables.quality_metrics(scans))
         evaluation = summary.evaluate(predictions, explanations, comparison, records, balance)
         (output / "evaluation.json").write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
         metadata.write_participants(output / "participants.tsv", cohort)
@@ -68,7 +72,7 @@ def write_report(folders: Sequence[Path], output: Path, target: str = "") -> Non
             "comparison": comparison["settings"],
             "atlas": _atlas(comparison["settings"]["atlas"]),
             "software": summary.software(),
-            "settings": summary.settings_table(records),
+            "settings": settings,
         }
         methods = page.render("CITATION.md", **context)
         (output / "CITATION.md").write_text(methods, encoding="utf-8")
@@ -100,7 +104,7 @@ def write_report(folders: Sequence[Path], output: Path, target: str = "") -> Non
             bibliography=page.embedded("CITATION.bib"),
             typical=tables.rows(illustrations.typical(explanations, comparison["typicality"])),
             cohort=tables.describe_groups(cohort),
-            exclusions=tables.rows(results.table("exclusions.csv")),
+            exclusions=tables.rows(exclusions),
             problems=tables.rows(results.table("problems.csv")),
             scans=scans,
             stages=summary.stage_table(records),
