@@ -32,6 +32,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import load_file
 
 from counterwarp.cohort import synthetic
 from counterwarp.cohort.planted import plant_effect
@@ -39,7 +40,7 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.core import templates
 from counterwarp.core.settings import ClassifierSettings, SimulationSettings, SimulatorSettings
 from counterwarp.explain.evaluation import magnitude_share, signed_ncc
-from counterwarp.networks.classifier import load_classifier, save_classifier
+from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 from recovery import group_map
@@ -88,17 +89,15 @@ def shuffle(cohort: Path, seed: int) -> None:
 
 def randomise(classifier: Path, cohort: CohortStore, seed: int) -> None:
     """Fill the classifier with random weights, whichever sign gives cases the higher logit; its gap is theirs."""
-    network = load_classifier(classifier)
+    settings = json.loads((classifier / "network.json").read_text())
+    mean_image = load_file(classifier / "classifier.safetensors")["mean_image"]
     torch.manual_seed(seed)
-    for layer in network.modules():
-        if hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()
+    network = Classifier(mean_image, **settings).eval().requires_grad_(False)
     logits = network(torch.from_numpy(cohort.images.astype(np.float32))[:, None]).numpy()
     is_case = cohort.index["is_case"].to_numpy() == 1
     gap = float(logits[is_case].mean() - logits[~is_case].mean())
     network.head[-1].weight.mul_(np.sign(gap))
     network.head[-1].bias.mul_(np.sign(gap))
-    settings = json.loads((classifier / "network.json").read_text())
     save_classifier(network, classifier, **settings)
     (classifier / "classifier.json").write_text(json.dumps({"logit_gap": abs(gap)}))
 
