@@ -136,6 +136,8 @@ def print_summary(rows: list[dict], console: Console) -> None:
     console.print(table)
     dice = [row["dice"] for row in rows]
     console.print(f"{len(rows)} heads: Dice median {statistics.median(dice):.4f}, minimum {min(dice):.4f}")
+    for column in ("too_much", "missed"):
+        console.print(f"{column}: mean {statistics.mean(row[column] for row in rows):.1%}")
     if "peak_gib" in columns:
         cpu = [row["extract_cpu_s"] + row["align_cpu_s"] for row in rows]
         console.print(f"CPU s median {statistics.median(cpu):.1f}, most {max(cpu):.1f}")

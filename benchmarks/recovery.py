@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from counterwarp.explain import saliency
 from counterwarp.explain.evaluation import planted_agreement, signed_ncc
 from counterwarp.explain.jacobians import Explanation, explain
 from counterwarp.networks.classifier import load_classifier, load_target_classifier
-from counterwarp.networks.simulator import load_target_simulator
+from counterwarp.networks.simulator import load_target_simulator, read_margin
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 
@@ -58,8 +57,7 @@ def held_out(cohort: Path, networks: Path, fold: int, target: str = "") -> Itera
     store = CohortStore(cohort, target)
     classifier = load_target_classifier(networks / "classifier", target)
     simulator = load_target_simulator(networks / "simulator", target)
-    margin = json.loads((networks / "simulator/simulator.json").read_text(encoding="utf-8"))["margin"]
-    margin = margin[target] if store.targets else margin
+    margin = read_margin(networks / "simulator", target)
     brain, spacing, kind = torch.from_numpy(store.brain_mask), store.grid.spacing, simulator.field
     for position in store.positions(fold, held_out=True):
         case = int(store.index["is_case"][position])

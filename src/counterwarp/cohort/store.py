@@ -46,7 +46,6 @@ class CohortStore:
         self.folder = Path(folder)
         words = {"participant_id": str, "session_id": str, "group": str}
         self.index = pd.read_csv(self.folder / "index.csv", dtype=words)
-        self.index["group"] = self.index["group"].astype(str)
         self.targets = target_groups(self.index)
         if target is not None:
             self.index = of_target(self.index, target)

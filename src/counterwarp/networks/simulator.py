@@ -197,3 +197,9 @@ def load_simulator(folder: str | Path, device: str = "cpu") -> AnySimulator:
 def load_target_simulator(folder: str | Path, target: str, device: str = "cpu") -> Any:
     """Read a simulator, frozen; of several case groups it is the target's, which takes conditions (B,)."""
     return of_target(load_simulator(folder, device), TargetSimulator, target, device)
+
+
+def read_margin(folder: str | Path, target: str) -> float:
+    """The margin that a simulator was trained for, logits; of several case groups, the target's."""
+    margin = json.loads((Path(folder) / "simulator.json").read_text(encoding="utf-8"))["margin"]
+    return margin[target] if isinstance(margin, dict) else margin

@@ -10,59 +10,52 @@ from torch.nn import functional as F
 from counterwarp.core.errors import InputError
 
 
-class TargetClassifier(nn.Module):
-    """A classifier's logits (B, K) of K case groups as those of one target per scan, (B,).
+class _View(nn.Module):
+    """A network of K case groups and the target of each scan.
 
     Parameters
     ----------
-    classifier : Module
-        Maps images (B, 1, *shape) to logits (B, K).
+    network : Module
     weights : Tensor, (T, K)
-        One-hot targets, times a unit if the logits are to have one. Scans n, n + T, n + 2 T, ... have the n-th.
+        One-hot targets, times a unit if logits are to have one. Scans n, n + T, n + 2 T, ... have the n-th.
     """
 
     weights: Tensor
 
-    def __init__(self, classifier: nn.Module, weights: Tensor):
+    def __init__(self, network: nn.Module, weights: Tensor):
         super().__init__()
-        self.classifier = classifier
+        self.network = network
         self.register_buffer("weights", weights)
+
+    def of_scans(self, scans: int) -> Tensor:
+        """The weights of each of a number of scans, (B, K)."""
+        return self.weights.repeat(scans // len(self.weights), 1)
+
+
+class TargetClassifier(_View):
+    """A classifier's logits (B, K) of K case groups as those of one target per scan, (B,)."""
 
     @property
     def features(self) -> Any:
         """The classifier's own, for methods that look inside."""
-        return self.classifier.features
+        return self.network.features
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, 1, *shape) to logits (B,) of each one's target."""
-        return (self.classifier(x) * _of_scans(self.weights, len(x))).sum(1)
+        return (self.network(x) * self.of_scans(len(x))).sum(1)
 
 
-class TargetSimulator(nn.Module):
-    """A simulator of K case groups as one that takes conditions (B,): +1 inject, -1 remove the pattern of a target.
-
-    ``weights`` (T, K): one-hot targets, for the scans as in ``TargetClassifier``.
-    """
-
-    weights: Tensor
-
-    def __init__(self, simulator: nn.Module, weights: Tensor):
-        super().__init__()
-        self.simulator = simulator
-        self.register_buffer("weights", weights)
+class TargetSimulator(_View):
+    """A simulator of K case groups as one that takes conditions (B,): +1 inject, -1 remove the pattern of a target."""
 
     @property
     def field(self) -> Any:
         """What the simulator puts out, see ``networks.fields``."""
-        return self.simulator.field
+        return self.network.field
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Map images (B, 1, *shape) and conditions (B,) to the simulator's fields."""
-        return self.simulator(x, condition[:, None] * _of_scans(self.weights, len(x)))
-
-
-def _of_scans(weights: Tensor, scans: int) -> Tensor:
-    return weights.repeat(scans // len(weights), 1)
+        return self.network(x, condition[:, None] * self.of_scans(len(x)))
 
 
 def of_target(network: Any, view: type[nn.Module], target: str, device: str) -> Any:

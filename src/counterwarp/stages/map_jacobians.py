@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from counterwarp.core.settings import JacobianSettings
 from counterwarp.explain.jacobians import Explanation, explain
 from counterwarp.networks.classifier import load_target_classifier
 from counterwarp.networks.fields import VELOCITY
-from counterwarp.networks.simulator import load_target_simulator
+from counterwarp.networks.simulator import load_target_simulator, read_margin
 
 MEANINGS: dict[str, dict[str, Any]] = {
     "logjacobian": {
@@ -63,8 +62,7 @@ def map_jacobians(
             load_target_classifier(classifier, target, device),
             store.grid.spacing,
         )
-        margin = json.loads((simulator / "simulator.json").read_text(encoding="utf-8"))["margin"]
-        margin = margin[target] if store.targets else margin
+        margin = read_margin(simulator, target)
         brain = torch.from_numpy(store.brain_mask).to(device)
         index = store.index
         rows, paths = [], []

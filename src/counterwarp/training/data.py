@@ -83,7 +83,9 @@ def training_batches(
 
 
 def read_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
-    """The items in their order; a thread gets the next one while the last is in use. What fails there, fails here."""
+    """The items in their order; a thread gets the next one while the last is in use. What fails there, fails here:
+    MONAI's ``ThreadBuffer`` would end as if there were no more.
+    """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
         upcoming = thread.submit(next, iterator, end)
