@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from counterwarp.cohort.store import CohortStore
+from counterwarp.cohort.synthetic import BEST_GUESS
 from counterwarp.core.settings import ClassifierSettings, JacobianSettings, SaliencySettings, SimulatorSettings
 from counterwarp.explain import saliency
 from counterwarp.explain.evaluation import planted_agreement, signed_ncc
@@ -23,7 +24,7 @@ from counterwarp.networks.simulator import load_target_simulator, read_margin
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 
-OURS, TRUTH = "counterwarp", "truth"
+OURS, TRUTH, GUESS = "counterwarp", "truth", "best guess, knowing the class"
 LARGEST_SCALE = JacobianSettings().largest_scale
 SMOOTHED = 1.5  # voxels: standard deviation of the smoothing of saliency maps
 MEASURES = ["signed_ncc", "absolute_ncc", "masked_ncc", "magnitude_share"]
@@ -76,14 +77,15 @@ def group_map(cohort: Path, networks: Path, fold: int, target: str = "") -> np.n
 
 
 def measure(
-    cohort: Path, networks: Path, fold: int, difference: bool = False, methods: Iterable[str] = saliency.METHODS
+    cohort: Path, networks: Path, fold: int, baselines: SaliencySettings, difference: bool = False
 ) -> dict[str, Any]:  # fmt: skip
-    """Agreement with the truth of the held-out scans: ours and every saliency method's, raw and smoothed.
+    """Agreement with the truth of the held-out scans: ours and that of the saliency ``baselines``, raw and smoothed.
 
     ``difference``: the truth is a difference of intensity, to be compared with simulated minus original.
     """
     store, classifier = CohortStore(cohort), load_classifier(networks / "classifier")
     truths = np.load(cohort / "truth.npy", mmap_mode="r")
+    guesses = np.load(cohort / BEST_GUESS, mmap_mode="r") if (cohort / BEST_GUESS).exists() else None
     masks = {"": store.brain_mask}
     if store.brain_mask.ndim == 2 and not store.brain_mask.all():
         masks["whole "] = np.ones_like(store.brain_mask)
@@ -92,7 +94,9 @@ def measure(
     for held in held_out(cohort, networks, fold):
         result, truth = held.result, held.sign * truths[held.position]
         found = {OURS: held.sign * _ours(result, held.image, difference)}
-        found |= _saliency(methods, classifier, held.image, store.grid.spacing)
+        if guesses is not None:
+            found[GUESS] = held.sign * guesses[held.position]
+        found |= _saliency(baselines, classifier, held.image, store.grid.spacing)
         row = {"margin_reached": float(result.margin_reached), "folding_fraction": result.folding_fraction,
                "logit_return": (result.logit_simulated - result.back.logit) / (result.logit_simulated - result.logit),
                "cycle_error": result.back.image_error, "cycle_mm": result.back.field_error,
@@ -128,13 +132,11 @@ def _agreement(values: np.ndarray, truth: np.ndarray, masks: dict[str, np.ndarra
 
 
 def _saliency(
-    methods: Iterable[str], classifier: torch.nn.Module, image: torch.Tensor, spacing: tuple[float, ...]
+    settings: SaliencySettings, classifier: torch.nn.Module, image: torch.Tensor, spacing: tuple[float, ...]
 ) -> dict[str, np.ndarray]:
     """Maps of one scan by name, as they are and smoothed."""
-    stride = spacing[0] * (1 if len(spacing) == 2 else 2)
-    settings = replace(SaliencySettings(), window=3 * spacing[0], stride=stride)
     found = {}
-    for name in methods:
+    for name in settings.names:
         found[name] = saliency.attribute(name, classifier, image, settings, spacing)[0, 0].numpy()
         found[f"{name}, smoothed"] = gaussian_filter(found[name], SMOOTHED)
     return found

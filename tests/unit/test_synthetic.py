@@ -36,7 +36,7 @@ def test_without_effect_nothing_is_planted(tmp_path):
 def test_a_square_and_its_truth_are_a_square_of_the_other_class(tmp_path):
     side = 64
     store = CohortStore(synthetic.resized_squares(tmp_path, SCANS, 2, side))
-    becomes = store.images + np.load(tmp_path / "truth.npy")
+    becomes, guessed = (store.images + np.load(tmp_path / name) for name in ("truth.npy", synthetic.BEST_GUESS))
 
     def sides(images):
         """Shares of the image's side: rows of which some pixel is not background."""
@@ -49,6 +49,9 @@ def test_a_square_and_its_truth_are_a_square_of_the_other_class(tmp_path):
     ).all()
     assert (other[is_case] > synthetic.SQUARE_SMALL - pixel).all()
     assert (other[~is_case] < synthetic.SQUARE_SMALL + pixel).all()
+    for group in (is_case, ~is_case):  # where the side is not known, the guess is one and the same, in their middle
+        assert np.ptp(sides(guessed)[group]) == 0
+        assert other[group].min() <= sides(guessed)[group][0] <= other[group].max()
 
 
 def test_the_same_seed_makes_the_same_cohort(tmp_path):

@@ -24,6 +24,7 @@ from counterwarp.core.geometry import Grid, from_itk
 from counterwarp.networks.warps import compose, exponentiate, resample
 
 FOLDS = 4
+BEST_GUESS = "best_guess.npy"  # of what an image's truth is, where nobody can know it
 DOSE_SD = {0: 0.15, 1: 0.25}  # of the disease, around 0 in controls and 1 in cases
 
 GAUSSIAN_WIDTH = 0.1  # standard deviation as a share of the image's side
@@ -109,7 +110,8 @@ def resized_squares(folder: Path, scans: int, seed: int, side: int = 224) -> Pat
     """Textured squares, the small ones cases (the toy of Lanfredi et al., MICCAI 2020); half size: ``side`` 112.
 
     The truth is a difference of intensity: of a small square, itself resized to the side of a large one, which is drawn
-    at random, minus itself; of a large one the other way round. One pixel is 1 mm.
+    at random, minus itself; of a large one the other way round. No image shows which side was drawn: beside the truths
+    lies ``best_guess.npy``, every square resized to the median side of the other class. One pixel is 1 mm.
     """
     random = np.random.default_rng(seed)
     grid = Grid((side, side), np.eye(4))
@@ -117,6 +119,7 @@ def resized_squares(folder: Path, scans: int, seed: int, side: int = 224) -> Pat
     is_case = np.arange(scans) % 2
     own = np.where(is_case, small, large)
     other = np.where(is_case, random.permutation(large), random.permutation(small))
+    middling = np.where(is_case, np.median(large), np.median(small))
     from_middle = np.abs(np.stack(np.meshgrid(*[np.arange(side) - (side - 1) / 2] * 2, indexing="ij")))
     offset = torch.from_numpy(np.stack(np.meshgrid(*[np.arange(side) - (side - 1) / 2] * 2, indexing="ij"))).float()
 
@@ -124,15 +127,21 @@ def resized_squares(folder: Path, scans: int, seed: int, side: int = 224) -> Pat
         inside = (from_middle <= fraction * side / 2).all(axis=0)
         return np.where(inside, SQUARE_LEVEL + texture, -SQUARE_LEVEL)
 
-    images_, truths = [], []
-    for fraction, becomes in zip(own, other, strict=True):
+    images_: list[np.ndarray] = []
+    truths: list[np.ndarray] = []
+    guesses: list[np.ndarray] = []
+    for fraction, drawn, usual in zip(own, other, middling, strict=True):
         texture = gaussian_filter(random.standard_normal(grid.shape), SQUARE_TEXTURE * side / 224)
         texture *= SQUARE_LEVEL / texture.std()
-        shrink = torch.tensor(fraction / becomes - 1, dtype=torch.float32)
-        resized = resample(torch.from_numpy(texture).float()[None, None], (shrink * offset)[None], grid.spacing)
-        images_.append(square(texture, fraction))
-        truths.append(square(resized[0, 0].numpy(), becomes) - images_[-1])
-    return write_cohort(folder, np.stack(images_), np.stack(truths), is_case, np.ones(grid.shape, np.uint8), grid)
+        image = square(texture, fraction)
+        for becomes, changes in ((drawn, truths), (usual, guesses)):
+            shrink = torch.tensor(fraction / becomes - 1, dtype=torch.float32)
+            resized = resample(torch.from_numpy(texture).float()[None, None], (shrink * offset)[None], grid.spacing)
+            changes.append(square(resized[0, 0].numpy(), becomes) - image)
+        images_.append(image)
+    write_cohort(folder, np.stack(images_), np.stack(truths), is_case, np.ones(grid.shape, np.uint8), grid)
+    np.save(folder / BEST_GUESS, np.stack(guesses).astype(np.float32))
+    return folder
 
 
 def _square_sides(scans: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
