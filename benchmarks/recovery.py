@@ -77,11 +77,13 @@ def group_map(cohort: Path, networks: Path, fold: int, target: str = "") -> np.n
 
 
 def measure(
-    cohort: Path, networks: Path, fold: int, baselines: SaliencySettings, difference: bool = False
+    cohort: Path, networks: Path, fold: int, baselines: SaliencySettings, difference: bool = False,
+    regions: dict[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Agreement with the truth of the held-out scans: ours and that of the saliency ``baselines``, raw and smoothed.
 
     ``difference``: the truth is a difference of intensity, to be compared with simulated minus original.
+    ``regions``: masks in which the groups' volume change, ours and the true one, is measured too, percent.
     """
     store, classifier = CohortStore(cohort), load_classifier(networks / "classifier")
     truths = np.load(cohort / "truth.npy", mmap_mode="r")
@@ -112,6 +114,10 @@ def measure(
         "auc": float(roc_auc_score([row["is_case"] for row in rows], [row["logit"] for row in rows])),
         **{key: float(np.mean([row[key] for row in rows])) for key in ("margin_reached", "folding_fraction")},
         **{key: people[key] for key in ("logit_return", "cycle_error", "cycle_mm")},
+        "regions": {
+            region: {name: float(100 * np.expm1(means[name][mask].mean())) for name in (OURS, TRUTH)}
+            for region, mask in (regions or {}).items()
+        },
         "methods": {
             name: {f"participant {key}": people[f"{name}: {key}"] for key in _measures(masks)}
             | {f"group {key}": value for key, value in _agreement(values, means[TRUTH], masks).items()}

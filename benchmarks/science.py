@@ -26,12 +26,15 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import click
+import nibabel as nib
 import numpy as np
+from nilearn.image import resample_img
 
 from counterwarp.cohort import synthetic
 from counterwarp.cohort.planted import plant_effect
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import templates
+from counterwarp.core.geometry import Grid
 from counterwarp.core.settings import (
     IPMI2021,
     ClassifierSettings,
@@ -42,7 +45,7 @@ from counterwarp.core.settings import (
 from counterwarp.explain import saliency
 from counterwarp.explain.evaluation import finite, planted_agreement
 from morphometry import group_difference
-from recovery import OURS, measure, train
+from recovery import OURS, TRUTH, measure, train
 
 MORPHOMETRY = "SyN morphometry, all scans"
 PIXELS = ClassifierSettings(epochs=30, batch_size=16, shift=0.5, warp=0.5, noise=0.05, mirror=0.0, width=8)
@@ -59,7 +62,7 @@ class Experiment:
     simulator: SimulatorSettings
     saliency: SaliencySettings
     difference: bool = False
-    morphometry: bool = False
+    brains: bool = False
 
 
 def experiments(short: bool) -> dict[str, Experiment]:
@@ -92,7 +95,7 @@ def experiments(short: bool) -> dict[str, Experiment]:
             ClassifierSettings(epochs=60),
             SimulatorSettings(steps=200 if short else 400),
             SALIENCY,
-            morphometry=True,
+            brains=True,
         ),
     }  # fmt: skip
 
@@ -114,10 +117,21 @@ def run(experiment: Experiment, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         cohort = experiment.cohort(Path(folder) / "cohort", seed)
         networks = train(cohort, 0, seed, experiment.classifier, experiment.simulator, Path(folder))
-        found = measure(cohort, networks, 0, experiment.saliency, experiment.difference)
-        if experiment.morphometry:
+        regions = planted_regions(CohortStore(cohort).grid) if experiment.brains else {}
+        found = measure(cohort, networks, 0, experiment.saliency, experiment.difference, regions)
+        if experiment.brains:
             found["methods"][MORPHOMETRY] = measure_morphometry(cohort)
     return found | {"seconds": time.monotonic() - begin}
+
+
+def planted_regions(grid: Grid) -> dict[str, np.ndarray]:
+    """Masks of the regions that atrophied brains shrink and grow, on a network grid."""
+    effect, found = plant_effect(SimulationSettings()), {}
+    for name, mask in effect.regions.items():
+        image = nib.Nifti1Image(mask.astype(np.uint8), effect.grid.affine)
+        moved = resample_img(image, grid.affine, grid.shape, interpolation="nearest", force_resample=True)
+        found[name] = np.asarray(moved.dataobj) == 1
+    return found
 
 
 def measure_morphometry(cohort: Path) -> dict[str, float]:
@@ -148,8 +162,14 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
         for method, values in sorted(result["methods"].items(), key=lambda item: -item[1]["group signed_ncc"]):
             title = f"**{method}**" if method == OURS else method
             lines.append(f"| {title} | " + " | ".join(f"{values[column]:.2f}" for column in columns) + " |")
+        if result["regions"]:
+            lines += ["", "| region | volume change, ours | true |", "|---|---|---|"]
+        for region, change in result["regions"].items():
+            lines.append(f"| {region.replace('_', ' ')} | {change[OURS]:+.0f} % | {change[TRUTH]:+.0f} % |")
         numbers = ", ".join(
-            f"{key.replace('_', ' ')} {v:.3g}" for key, v in result.items() if key not in ("methods", "seeds")
+            f"{key.replace('_', ' ')} {v:.3g}"
+            for key, v in result.items()
+            if key not in ("methods", "regions", "seeds")
         )
         lines += ["", numbers[0].upper() + numbers[1:], ""]
     return "\n".join(lines)
