@@ -1,11 +1,12 @@
 """Regions of a finished run beside the volumes that a segmentation measured in the same people.
 
-    python benchmarks/measured_regions.py RESULTS LABELS
+    python benchmarks/measured_regions.py RESULTS LABELS [--morphometry]
 
 LABELS holds {participant}_dseg.nii.gz and a dictionary muse_dict.csv (Index, Name). A region's measured change is the
 difference of the groups' mean log share of the whole brain (all labels); ours is the change of group/regions.csv.
 Names are matched by their letters (Left AnG angular gyrus = AngularGyrus_L). RESULTS/group/measured_regions.csv is
-written, which the report shows beside ours.
+written, which the report shows beside ours. With --morphometry the same regions are read from the classic map too: SyN
+of every scan, which knows all labels (ten minutes).
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
+
+from counterwarp.cohort.store import CohortStore
+from counterwarp.core import templates
+from counterwarp.explain.regions import regions_on_grid
+from morphometry import group_difference
 
 
 def key(name: str) -> str:
@@ -45,13 +51,26 @@ def measured_shares(labels: Path, people: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def morphometry(cohort: Path) -> pd.Series:
+    """Volume change of every region, percent, by the classic map of a cohort."""
+    regions = regions_on_grid(*templates.atlas(), CohortStore(cohort).grid)
+    return pd.Series(100 * regions.volume_change(group_difference(cohort)), index=regions.names["region"])
+
+
+def agreement(change: pd.Series, measured: pd.Series) -> dict[str, float]:
+    """Rank correlation with the measured change, and the share of regions that have its sign."""
+    same = float((np.sign(change) == np.sign(measured)).mean())
+    return {"spearman": float(spearmanr(change, measured).statistic), "same_sign": same}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("labels", type=Path)
+    parser.add_argument("--morphometry", action="store_true")
     options = parser.parse_args()
-    cohort = pd.read_csv(next(options.results.rglob("pipeline_info/cohort/index.csv")))
-    people = cohort.drop_duplicates("participant_id").set_index("participant_id")["is_case"]
+    cohort = next(options.results.rglob("pipeline_info/cohort"))
+    people = pd.read_csv(cohort / "index.csv").drop_duplicates("participant_id").set_index("participant_id")["is_case"]
     shares = measured_shares(options.labels, list(people.index))
     difference = shares[people == 1].mean() - shares[people == 0].mean()
     names = pd.read_csv(options.labels / "muse_dict.csv").set_index("Index")["Name"]
@@ -61,20 +80,22 @@ def main() -> None:
     both = ours.dropna(subset="measured_percent")
     table_for_the_report = both[["region", "measured_percent"]].round(3)
     table_for_the_report.to_csv(options.results / "group" / "measured_regions.csv", index=False)
-    rho = spearmanr(both["change_percent"], both["measured_percent"])
-    table = Table("region", "ours, %", "95 % interval", "p between folds", "p of the groups", "measured, %")
+    both = both.assign(syn_percent=both["region"].map(morphometry(cohort)) if options.morphometry else np.nan)
+    table = Table("region", "ours, %", "95 % interval", "p between folds", "p of the groups", "SyN, %", "measured, %")
     for row in both.sort_values("measured_percent", key=abs, ascending=False).head(30).itertuples():
         interval = f"{row.low_percent:+.1f} to {row.high_percent:+.1f}"
         p = (f"{row.p_fwe:.3f}", f"{row.p_group:.3f}")
-        table.add_row(row.region, f"{row.change_percent:+.1f}", interval, *p, f"{row.measured_percent:+.1f}")
+        others = (f"{row.syn_percent:+.1f}", f"{row.measured_percent:+.1f}")
+        table.add_row(row.region, f"{row.change_percent:+.1f}", interval, *p, *others)
     Console(width=110).print(table)
-    agree = float((np.sign(both["change_percent"]) == np.sign(both["measured_percent"])).mean())
     unmatched = ours.loc[ours["measured_percent"].isna(), "region"].tolist()
     found = both[both["p_fwe"] < 0.05]
     right = np.sign(found["change_percent"]) == np.sign(found["measured_percent"])
+    maps = {"ours": "change_percent"} | ({"morphometry": "syn_percent"} if options.morphometry else {})
     summary = {
-        "regions": len(both), "spearman": float(rho.statistic), "same_sign": agree, "significant": len(found),
-        "significant_of_the_measured_sign": int(right.sum()), "unmatched": unmatched,
+        "regions": len(both),
+        **{name: agreement(both[column], both["measured_percent"]) for name, column in maps.items()},
+        "significant": len(found), "significant_of_the_measured_sign": int(right.sum()), "unmatched": unmatched,
     }  # fmt: skip
     print(json.dumps(summary, indent=2))
 
