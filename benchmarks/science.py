@@ -94,7 +94,7 @@ def experiments(short: bool) -> dict[str, Experiment]:
             ),
             ClassifierSettings(epochs=60),
             SimulatorSettings(steps=200 if short else 400),
-            SALIENCY,
+            replace(SALIENCY, stride=SALIENCY.window),
             brains=True,
         ),
     }  # fmt: skip
