@@ -6,7 +6,8 @@ LABELS holds {participant}_dseg.nii.gz and a dictionary muse_dict.csv (Index, Na
 difference of the groups' mean log share of the whole brain (all labels); ours is the change of group/regions.csv.
 Names are matched by their letters (Left AnG angular gyrus = AngularGyrus_L). RESULTS/group/measured_regions.csv is
 written, which the report shows beside ours. With --morphometry the same regions are read from the classic map too: SyN
-of every scan, which knows all labels (ten minutes).
+of every scan, which knows all labels (ten minutes). Printed too: how well the classifiers tell held-out scans apart,
+and how many of them the simulators move by the margin.
 """
 
 from __future__ import annotations
@@ -91,8 +92,11 @@ def main() -> None:
     unmatched = ours.loc[ours["measured_percent"].isna(), "region"].tolist()
     found = both[both["p_fwe"] < 0.05]
     right = np.sign(found["change_percent"]) == np.sign(found["measured_percent"])
+    evaluation = json.loads((options.results / "report" / "evaluation.json").read_text(encoding="utf-8"))
     maps = {"ours": "change_percent"} | ({"morphometry": "syn_percent"} if options.morphometry else {})
     summary = {
+        "auc": evaluation["classifier"]["auc"], "auc_ci": evaluation["classifier"]["auc_ci"],
+        **{key: evaluation["simulator"][key] for key in ("margin_reached", "lengthened", "folding_fraction")},
         "regions": len(both),
         **{name: agreement(both[column], both["measured_percent"]) for name, column in maps.items()},
         "significant": len(found), "significant_of_the_measured_sign": int(right.sum()), "unmatched": unmatched,
