@@ -1,7 +1,7 @@
 """Does the simulator move what the disease moves? Held-out images, planted truths, saliency beside it.
 
-    python benchmarks/science.py four-gaussians|four-gaussians-3d|resized-squares|atrophy|all [--seeds 3] [--short]
-        [--methods NAMES] [--simulator NAME=VALUE ...] [--output DIR]
+    python benchmarks/science.py four-gaussians|four-gaussians-3d|resized-squares|atrophy|all [--seeds 3] [--first 1]
+        [--short] [--methods NAMES] [--simulator NAME=VALUE ...] [--output DIR]
 
 four-gaussians     2-D, 32 x 32: two of four Gaussians are larger in cases
 four-gaussians-3d  the same in 3-D, 32 x 32 x 32
@@ -63,6 +63,7 @@ class Experiment:
     saliency: SaliencySettings
     difference: bool = False
     brains: bool = False
+    morphometry: bool = False
 
 
 def experiments(short: bool) -> dict[str, Experiment]:
@@ -96,8 +97,19 @@ def experiments(short: bool) -> dict[str, Experiment]:
             SimulatorSettings(steps=200 if short else 400),
             replace(SALIENCY, stride=SALIENCY.window),
             brains=True,
+            morphometry=True,
         ),
     }  # fmt: skip
+
+
+def beside(experiment: Experiment, methods: str) -> Experiment:
+    """An experiment with some of its baselines, named by commas."""
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    known = [*saliency.METHODS, "morphometry"]
+    if unknown := sorted(set(names) - set(known)):
+        raise SystemExit(f"--methods {', '.join(unknown)}: no such method; there are {', '.join(known)}")
+    chosen = replace(experiment.saliency, methods=",".join(name for name in names if name in saliency.METHODS))
+    return replace(experiment, saliency=chosen, morphometry=experiment.morphometry and "morphometry" in names)
 
 
 def changed(settings: SimulatorSettings, words: list[str]) -> SimulatorSettings:
@@ -119,7 +131,7 @@ def run(experiment: Experiment, seed: int) -> dict[str, Any]:
         networks = train(cohort, 0, seed, experiment.classifier, experiment.simulator, Path(folder))
         regions = planted_regions(CohortStore(cohort).grid) if experiment.brains else {}
         found = measure(cohort, networks, 0, experiment.saliency, experiment.difference, regions)
-        if experiment.brains:
+        if experiment.morphometry:
             found["methods"][MORPHOMETRY] = measure_morphometry(cohort)
     return found | {"seconds": time.monotonic() - begin}
 
@@ -178,14 +190,16 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", choices=[*experiments(short=True), "all"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--short", action="store_true")
     parser.add_argument(
         "--simulator", nargs="*", default=[], metavar="NAME=VALUE",
         help="settings of the simulator instead of the experiment's, e.g. critic=0 or preset=ipmi2021 steps=500",
     )  # fmt: skip
     parser.add_argument(
-        "--methods", help="saliency beside ours, by commas, instead of all; occlusion takes longer than all others"
+        "--methods",
+        help="beside ours, by commas, instead of all: methods of saliency; morphometry. '' for none",
     )
     parser.add_argument("--output", type=Path, default=Path("science"))
     options = parser.parse_args()
@@ -194,11 +208,11 @@ def main() -> None:
         if options.experiment in (name, "all"):
             experiment = replace(experiment, simulator=changed(experiment.simulator, options.simulator))
             if options.methods is not None:
-                experiment = replace(experiment, saliency=replace(experiment.saliency, methods=options.methods))
+                experiment = beside(experiment, options.methods)
             found = []
-            for seed in range(1, options.seeds + 1):
+            for seed in range(options.first, options.first + options.seeds):
                 found.append(run(experiment, seed))
-                results[name] = median(found) | {"seeds": seed}
+                results[name] = median(found) | {"seeds": len(found)}
                 text = write(results, vars(options))  # what there is, should a later seed be broken off
     print(text)
 
@@ -208,7 +222,7 @@ def write(results: dict[str, dict[str, Any]], options: dict[str, Any]) -> str:
     folder, text = options["output"], markdown(results)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "science.md").write_text(text, encoding="utf-8")
-    record = {key: options[key] for key in ("short", "simulator")} | {"results": results}
+    record = {key: options[key] for key in ("short", "first", "simulator")} | {"results": results}
     (folder / "science.json").write_text(json.dumps(finite(record), indent=2) + "\n", encoding="utf-8")
     return text
 

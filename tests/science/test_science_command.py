@@ -1,0 +1,52 @@
+"""The short form of ``make science``: every data set, every baseline, in one command."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recovery import OURS
+from science import MORPHOMETRY
+
+pytestmark = pytest.mark.science
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "science.py"
+SALIENCY = ("gradient", "smoothgrad", "integratedGradients", "guidedGradcam", "occlusion")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What the command writes, by experiment, after its tables were looked at."""
+    folder = tmp_path_factory.mktemp("science")
+    command = [sys.executable, str(SCRIPT), "all", "--short", "--seeds", "1", "--output", str(folder)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == (folder / "science.md").read_text(encoding="utf-8").strip()
+    return json.loads((folder / "science.json").read_text(encoding="utf-8"))["results"]
+
+
+def test_every_data_set_has_every_method(results):
+    assert list(results) == ["four-gaussians", "four-gaussians-3d", "resized-squares", "atrophy"]
+    for name, result in results.items():
+        expected = {OURS, *SALIENCY, *(f"{method}, smoothed" for method in SALIENCY)}
+        assert expected <= result["methods"].keys(), name
+        assert all(math.isfinite(value) for value in result["methods"][OURS].values()), name
+    assert MORPHOMETRY in results["atrophy"]["methods"]
+
+
+def test_the_planted_change_is_found_and_nothing_folds(results):
+    for name, least in (("four-gaussians", 0.8), ("four-gaussians-3d", 0.6), ("atrophy", 0.4)):
+        ours = results[name]["methods"].pop(OURS)
+        assert ours["group signed_ncc"] > least, name
+        assert ours["participant signed_ncc"] > max(
+            m["participant signed_ncc"] for m in results[name]["methods"].values() if m["participant signed_ncc"]
+        ), name
+    assert all(result["folding_fraction"] < 1e-4 for result in results.values())
+
+
+def test_planted_regions_change_in_the_planted_direction(results):
+    changes = results["atrophy"]["regions"]
+    assert set(changes) == {"Hippocampus", "Amygdala", "Lateral_Ventricle"}
+    for region, change in changes.items():
+        assert change[OURS] * change["truth"] > 0, region
