@@ -86,13 +86,13 @@ def main() -> None:
     for row in both.sort_values("measured_percent", key=abs, ascending=False).head(30).itertuples():
         interval = f"{row.low_percent:+.1f} to {row.high_percent:+.1f}"
         p = (f"{row.p_fwe:.3f}", f"{row.p_group:.3f}")
-        others = (f"{row.syn_percent:+.1f}", f"{row.measured_percent:+.1f}")
+        others = (f"{row.syn_percent:+.1f}" if options.morphometry else "-", f"{row.measured_percent:+.1f}")
         table.add_row(row.region, f"{row.change_percent:+.1f}", interval, *p, *others)
     Console(width=110).print(table)
     unmatched = ours.loc[ours["measured_percent"].isna(), "region"].tolist()
     found = both[both["p_fwe"] < 0.05]
     right = np.sign(found["change_percent"]) == np.sign(found["measured_percent"])
-    evaluation = json.loads((options.results / "report" / "evaluation.json").read_text(encoding="utf-8"))
+    evaluation = json.loads((options.results / "evaluation.json").read_text(encoding="utf-8"))
     maps = {"ours": "change_percent"} | ({"morphometry": "syn_percent"} if options.morphometry else {})
     summary = {
         "auc": evaluation["classifier"]["auc"], "auc_ci": evaluation["classifier"]["auc_ci"],
