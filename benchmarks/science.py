@@ -85,7 +85,7 @@ def experiments(short: bool) -> dict[str, Experiment]:
             lambda folder, seed: synthetic.resized_squares(folder, 200 if short else 400, seed, 112 if short else 224),
             replace(PIXELS, shift=1.0),
             replace(
-                STILL, steps=400 if short else 800, batch_size=8, smoothness=0.5, magnitude=0.001, critic=0.0, cycle=0.0,
+                STILL, steps=400 if short else 800, batch_size=8, smoothness=0.5, magnitude=0.001, critic=0.0, cycle=0.0
             ),
             replace(SALIENCY, window=12.0, stride=6.0),
             difference=True,
