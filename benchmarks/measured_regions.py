@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from counterwarp.cohort.store import CohortStore
-from counterwarp.core import templates
+from counterwarp.core import images, layout, templates
+from counterwarp.explain.group_maps import load_on_grid
 from counterwarp.explain.regions import regions_on_grid
+from counterwarp.report.results import Results
 from morphometry import group_difference
 
 
@@ -52,10 +53,15 @@ def measured_shares(labels: Path, people: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def morphometry(cohort: Path) -> pd.Series:
-    """Volume change of every region, percent, by the classic map of a cohort."""
-    regions = regions_on_grid(*templates.atlas(), CohortStore(cohort).grid)
-    return pd.Series(100 * regions.volume_change(group_difference(cohort)), index=regions.names["region"])
+def morphometry(folder: Path, index: pd.DataFrame) -> pd.Series:
+    """Volume change of every region, percent, by the classic map of a run's aligned scans."""
+    results = Results([folder])
+    maps = [images.load(results.one(layout.log_jacobian(index["scan_id"].iloc[0], d))) for d in layout.DIRECTIONS]
+    brain, grid = np.any([values != 0 for values, _ in maps], axis=0), maps[0][1]
+    scans = (load_on_grid(results.one(layout.aligned_t1w(scan)), grid) for scan in index["scan_id"])
+    difference = group_difference(scans, index["is_case"].to_numpy() == 1, brain, grid)
+    regions = regions_on_grid(*templates.atlas(), grid)
+    return pd.Series(100 * regions.volume_change(difference), index=regions.names["region"])
 
 
 def agreement(change: pd.Series, measured: pd.Series) -> dict[str, float]:
@@ -70,8 +76,8 @@ def main() -> None:
     parser.add_argument("labels", type=Path)
     parser.add_argument("--morphometry", action="store_true")
     options = parser.parse_args()
-    cohort = next(options.results.rglob("pipeline_info/cohort"))
-    people = pd.read_csv(cohort / "index.csv").drop_duplicates("participant_id").set_index("participant_id")["is_case"]
+    cohort = pd.read_csv(next(options.results.rglob("pipeline_info/cohort/index.csv")))
+    people = cohort.drop_duplicates("participant_id").set_index("participant_id")["is_case"]
     shares = measured_shares(options.labels, list(people.index))
     difference = shares[people == 1].mean() - shares[people == 0].mean()
     names = pd.read_csv(options.labels / "muse_dict.csv").set_index("Index")["Name"]
@@ -81,12 +87,13 @@ def main() -> None:
     both = ours.dropna(subset="measured_percent")
     table_for_the_report = both[["region", "measured_percent"]].round(3)
     table_for_the_report.to_csv(options.results / "group" / "measured_regions.csv", index=False)
-    both = both.assign(syn_percent=both["region"].map(morphometry(cohort)) if options.morphometry else np.nan)
+    classic = morphometry(options.results, cohort) if options.morphometry else pd.Series(dtype=float)
+    both = both.assign(syn_percent=both["region"].map(classic))
     table = Table("region", "ours, %", "95 % interval", "p between folds", "p of the groups", "SyN, %", "measured, %")
     for row in both.sort_values("measured_percent", key=abs, ascending=False).head(30).itertuples():
         interval = f"{row.low_percent:+.1f} to {row.high_percent:+.1f}"
         p = (f"{row.p_fwe:.3f}", f"{row.p_group:.3f}")
-        others = (f"{row.syn_percent:+.1f}" if options.morphometry else "-", f"{row.measured_percent:+.1f}")
+        others = (f"{row.syn_percent:+.1f}" if len(classic) else "-", f"{row.measured_percent:+.1f}")
         table.add_row(row.region, f"{row.change_percent:+.1f}", interval, *p, *others)
     Console(width=110).print(table)
     unmatched = ours.loc[ours["measured_percent"].isna(), "region"].tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
+from collections.abc import Iterable
 
 import ants
 import nibabel as nib
@@ -12,28 +12,24 @@ from nilearn.image import resample_img
 
 from counterwarp.brain.head_template import brain_template
 from counterwarp.brain.registration import SEED
-from counterwarp.cohort.store import CohortStore
-from counterwarp.core.geometry import from_itk, to_itk
+from counterwarp.core.geometry import Grid, from_itk, to_itk
 
 ITERATIONS = (40, 20, 10)
 RADIUS = 2  # voxels: neighbourhood of the cross-correlation
 
 
-def group_difference(cohort: Path) -> np.ndarray:
-    """Mean log-Jacobian of the cases minus that of the controls, on the network grid; every scan of the cohort.
+def group_difference(scans: Iterable[np.ndarray], is_case: np.ndarray, brain: np.ndarray, grid: Grid) -> np.ndarray:
+    """Mean log-Jacobian of the cases minus that of the controls, on the network grid; every scan of a cohort.
 
-    SyN (Avants et al., Med Image Anal 2008) from the MNI152 brain, on which these cohorts are made, to each scan. The
-    registrations know no group. Positive: larger in cases.
+    SyN (Avants et al., Med Image Anal 2008) from the MNI152 brain to each scan (X, Y, Z); ``brain`` is the mask of the
+    template. The registrations know no group. Positive: larger in cases.
     """
-    store = CohortStore(cohort)
-    affine, shape = store.grid.affine, store.grid.shape
     template = resample_img(
-        from_itk(brain_template()[0]), affine, shape, interpolation="continuous", force_resample=True
+        from_itk(brain_template()[0]), grid.affine, grid.shape, interpolation="continuous", force_resample=True
     )
     fixed = np.asarray(template.dataobj, dtype=np.float32)
-    fixed = np.where(store.brain_mask, (fixed - fixed[store.brain_mask].mean()) / fixed[store.brain_mask].std(), 0)
-    maps = np.stack([log_jacobian(fixed, image.astype(np.float32), affine) for image in store.images])
-    is_case = store.index["is_case"].to_numpy() == 1
+    fixed = np.where(brain, (fixed - fixed[brain].mean()) / fixed[brain].std(), 0)
+    maps = np.stack([log_jacobian(fixed, scan.astype(np.float32), grid.affine) for scan in scans])
     return maps[is_case].mean(axis=0) - maps[~is_case].mean(axis=0)
 
 

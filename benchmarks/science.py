@@ -151,8 +151,9 @@ def planted_regions(grid: Grid) -> dict[str, np.ndarray]:
 def measure_morphometry(cohort: Path) -> dict[str, float]:
     """Agreement of the groups' difference with the mean truth of all scans; it has no map of a participant."""
     store, truths = CohortStore(cohort), np.load(cohort / "truth.npy")
-    signs = np.where(store.index["is_case"], -1, 1).reshape(-1, 1, 1, 1)
-    group = planted_agreement(group_difference(cohort), (signs * truths).mean(axis=0), store.brain_mask)
+    is_case, brain = store.index["is_case"].to_numpy() == 1, store.brain_mask
+    truth = (np.where(is_case, -1, 1).reshape(-1, 1, 1, 1) * truths).mean(axis=0)
+    group = planted_agreement(group_difference(store.images, is_case, brain, store.grid), truth, brain)
     return {f"participant {key}": float("nan") for key in group} | {f"group {key}": v for key, v in group.items()}
 
 
