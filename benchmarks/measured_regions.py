@@ -90,7 +90,7 @@ def main() -> None:
     classic = morphometry(options.results, cohort) if options.morphometry else pd.Series(dtype=float)
     both = both.assign(syn_percent=both["region"].map(classic))
     table = Table("region", "ours, %", "95 % interval", "p between folds", "p of the groups", "SyN, %", "measured, %")
-    for row in both.sort_values("measured_percent", key=abs, ascending=False).head(30).itertuples():
+    for row in both.sort_values("measured_percent", key=abs, ascending=False).itertuples():
         interval = f"{row.low_percent:+.1f} to {row.high_percent:+.1f}"
         p = (f"{row.p_fwe:.3f}", f"{row.p_group:.3f}")
         others = (f"{row.syn_percent:+.1f}" if len(classic) else "-", f"{row.measured_percent:+.1f}")
