@@ -24,10 +24,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from counterwarp.core import images, layout, templates
+from counterwarp.core import layout, templates
 from counterwarp.explain.group_maps import load_on_grid
 from counterwarp.explain.regions import regions_on_grid
 from counterwarp.report.results import Results
+from counterwarp.stages.evaluate import brain_of
 from morphometry import group_difference
 
 
@@ -56,8 +57,7 @@ def measured_shares(labels: Path, people: list[str]) -> pd.DataFrame:
 def morphometry(folder: Path, index: pd.DataFrame) -> pd.Series:
     """Volume change of every region, percent, by the classic map of a run's aligned scans."""
     results = Results([folder])
-    maps = [images.load(results.one(layout.log_jacobian(index["scan_id"].iloc[0], d))) for d in layout.DIRECTIONS]
-    brain, grid = np.any([values != 0 for values, _ in maps], axis=0), maps[0][1]
+    brain, grid = brain_of(results, index["scan_id"].iloc[0])
     scans = (load_on_grid(results.one(layout.aligned_t1w(scan)), grid) for scan in index["scan_id"])
     difference = group_difference(scans, index["is_case"].to_numpy() == 1, brain, grid)
     regions = regions_on_grid(*templates.atlas(), grid)
@@ -100,7 +100,7 @@ def main() -> None:
     found = both[both["p_fwe"] < 0.05]
     right = np.sign(found["change_percent"]) == np.sign(found["measured_percent"])
     evaluation = json.loads((options.results / "evaluation.json").read_text(encoding="utf-8"))
-    maps = {"ours": "change_percent"} | ({"morphometry": "syn_percent"} if options.morphometry else {})
+    maps = {"ours": "change_percent"} | ({"morphometry": "syn_percent"} if len(classic) else {})
     summary = {
         "auc": evaluation["classifier"]["auc"], "auc_ci": evaluation["classifier"]["auc_ci"],
         **{key: evaluation["simulator"][key] for key in ("margin_reached", "lengthened", "folding_fraction")},

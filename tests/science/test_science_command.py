@@ -59,3 +59,7 @@ def test_ventricles_grow_as_planted(results):
     changes = results["atrophy"]["regions"]
     assert set(changes) == {"Hippocampus", "Amygdala", "Lateral_Ventricle"}
     assert 0 < changes["Lateral_Ventricle"][OURS] < 1.2 * changes["Lateral_Ventricle"]["truth"]
+
+
+def test_morphometry_has_the_sign_of_the_truth(results):
+    assert results["atrophy"]["methods"][MORPHOMETRY]["group masked_ncc"] > 0.5

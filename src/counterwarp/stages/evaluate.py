@@ -52,7 +52,7 @@ def evaluate(maps: Path, truth: Path, output: Path, target: str = "") -> dict[st
         results = Results([maps], target)
         truth = truth / layout.target_folder(target) if target else truth
         table = _own_direction(results.table("explanations_*.csv"))
-        brain, grid = _brain(results, table["scan_id"].iloc[0])
+        brain, grid = brain_of(results, table["scan_id"].iloc[0])
         means: dict[str, MeanMap] = defaultdict(lambda: MeanMap(grid.shape))
         rows = [
             _measure(scan, _maps_of_scan(results, truth, scan, grid), means, brain) for scan in table.to_dict("records")
@@ -93,7 +93,7 @@ def evaluate_faithfulness(maps: Path, seed: int, output: Path, target: str = "")
         results, random = Results([maps], target), np.random.default_rng(seed)
         table = results.table("explanations_*.csv")
         table = table[table["direction"] == table["is_case"].map(DIRECTION)].reset_index(drop=True)
-        brain, grid = _brain(results, table["scan_id"].iloc[0])
+        brain, grid = brain_of(results, table["scan_id"].iloc[0])
         rows = []
         for _, scans in table.groupby("fold"):
             classifier = load_target_classifier(_classifier(maps, int(scans["fold"].iloc[0])), target)
@@ -133,7 +133,7 @@ def _own_direction(explanations: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _brain(results: Results, scan_id: str) -> tuple[np.ndarray, Grid]:
+def brain_of(results: Results, scan_id: str) -> tuple[np.ndarray, Grid]:
     """Where maps have values: they are 0 outside of the cohort's brain mask."""
     maps = [images.load(results.one(layout.log_jacobian(scan_id, d))) for d in layout.DIRECTIONS]
     brain = np.any([values != 0 for values, _ in maps], axis=0)
