@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import click
 import numpy as np
 import pandas as pd
 import torch
@@ -19,6 +21,7 @@ from rich.table import Table
 
 from counterwarp.core import images
 from counterwarp.core.geometry import Grid
+from counterwarp.core.settings import IPMI2021
 from counterwarp.networks.warps import exponentiate, resample
 from counterwarp.training.augmentation import Draws, random_displacement
 
@@ -75,6 +78,18 @@ def measure_apart(*arguments: object, threads: int) -> dict[str, Any]:
     command = [sys.executable, sys.argv[0], *map(str, arguments)]
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
     return json.loads(output.splitlines()[-1])
+
+
+def changed(settings: Any, option: str, words: list[str]) -> Any:
+    """Settings with some values replaced, written NAME=VALUE after an ``option`` of the command; a preset's values
+    come before those beside it."""
+    kinds, given = get_type_hints(type(settings)), {}
+    for name, _, value in (word.partition("=") for word in words):
+        if name not in kinds:
+            raise SystemExit(f"{option} {name}: no such setting; there are {', '.join(kinds)}")
+        given[name] = click.types.convert_type(kinds[name]).convert(value, None, None)
+    preset = IPMI2021 if given.get("preset") == "ipmi2021" else {}
+    return replace(settings, **preset | given)
 
 
 def show(options: dict[str, Any], rows: list[dict[str, Any]]) -> None:

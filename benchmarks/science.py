@@ -23,25 +23,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import click
 import nibabel as nib
 import numpy as np
 from nilearn.image import resample_img
 
+from common import changed
 from counterwarp.cohort import synthetic
 from counterwarp.cohort.planted import plant_effect
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import templates
 from counterwarp.core.geometry import Grid
-from counterwarp.core.settings import (
-    IPMI2021,
-    ClassifierSettings,
-    SaliencySettings,
-    SimulationSettings,
-    SimulatorSettings,
-)
+from counterwarp.core.settings import ClassifierSettings, SaliencySettings, SimulationSettings, SimulatorSettings
 from counterwarp.explain import saliency
 from counterwarp.explain.evaluation import finite, planted_agreement
 from morphometry import group_difference
@@ -112,17 +106,6 @@ def beside(experiment: Experiment, methods: str) -> Experiment:
         raise SystemExit(f"--methods {', '.join(unknown)}: no such method; there are {', '.join(known)}")
     chosen = replace(experiment.saliency, methods=",".join(name for name in names if name in saliency.METHODS))
     return replace(experiment, saliency=chosen, morphometry=experiment.morphometry and "morphometry" in names)
-
-
-def changed(settings: SimulatorSettings, words: list[str]) -> SimulatorSettings:
-    """Settings with some values replaced, written NAME=VALUE; a preset's values come before those beside it."""
-    kinds, given = get_type_hints(SimulatorSettings), {}
-    for name, _, value in (word.partition("=") for word in words):
-        if name not in kinds:
-            raise SystemExit(f"--simulator {name}: no such setting; there are {', '.join(kinds)}")
-        given[name] = click.types.convert_type(kinds[name]).convert(value, None, None)
-    preset = IPMI2021 if given.get("preset") == "ipmi2021" else {}
-    return replace(settings, **preset | given)
 
 
 def run(experiment: Experiment, seed: int) -> dict[str, Any]:
@@ -209,7 +192,7 @@ def main() -> None:
     results: dict[str, dict[str, Any]] = {}
     for name, experiment in experiments(options.short).items():
         if options.experiment in (name, "all"):
-            experiment = replace(experiment, simulator=changed(experiment.simulator, options.simulator))
+            experiment = replace(experiment, simulator=changed(experiment.simulator, "--simulator", options.simulator))
             if options.methods is not None:
                 experiment = beside(experiment, options.methods)
             found = []
