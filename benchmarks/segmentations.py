@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from counterwarp.core.geometry import Grid, read_itk_affine
 from counterwarp.explain.regions import Regions, regions_on_grid
 
-LOPSIDED = 0.2  # log ratio of the hemispheres above which a segmentation has failed
+LOPSIDED = 0.1  # difference of the hemispheres, as a share of both, above which a segmentation has failed
 PRESENT = 0.9  # share of the people in whom a region must have been found
 HALVES = 100  # splits of the people
 
@@ -47,7 +47,7 @@ class Segmentations:
     folder : of the files
     names : Series, of every label
     shares : DataFrame, log share of the whole brain; a row per person whose segmentation is usable, a column per label
-    failed : people whose hemispheres differ by more than a fifth: a segmentation has lost one
+    failed : people whose segmentation has lost most of a hemisphere
     """
 
     folder: Path
@@ -107,7 +107,7 @@ def read_segmentations(folder: Path, people: list[str]) -> Segmentations:
         np.exp(shares[[label for label in shares if str(names.get(label)).endswith(side)]]).sum(axis=1)
         for side in ("_L", "_R")
     )
-    lopsided = np.log(left / right).abs() > LOPSIDED
+    lopsided = (left - right).abs() / (left + right) > LOPSIDED
     return Segmentations(folder, names, shares[~lopsided], shares.index[lopsided].tolist())
 
 

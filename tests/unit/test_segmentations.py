@@ -1,0 +1,59 @@
+"""Our maps read in participants' own segmentations, as ``benchmarks/measured_regions.py`` does."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from segmentations import OwnMap, key, read_segmentations
+
+from counterwarp.core.geometry import Grid, apply_affine, write_itk_affine
+
+NAMES = {1: "Caudate_L", 2: "Caudate_R", 3: "White_L", 4: "White_R"}
+# Axes of the scan: posterior, superior, right; voxels of 2 x 2 x 2.5 mm, oblique
+OBLIQUE = np.array([[0.3, 0.0, 2.5, -40.0], [-1.98, 0.0, 0.4, 45.0], [0.0, 2.0, 0.0, -38.0], [0, 0, 0, 1.0]])
+SHAPE = (44, 38, 32)
+TO_SCAN = np.array([[1.1, 0.05, 0.0, 3.0], [-0.04, 0.9, 0.0, -2.0], [0.0, 0.1, 1.05, 4.0], [0, 0, 0, 1.0]])
+
+
+def segmentation(small: float, left: bool = True) -> np.ndarray:
+    """Two hemispheres with a cube in each; ``small``: mm from the cube's centre to its sides, in MNI152."""
+    scan = apply_affine(OBLIQUE, np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1))
+    x, y, z = np.moveaxis(apply_affine(np.linalg.inv(TO_SCAN), scan), -1, 0)
+    white = np.where(x < 0, 3 if left else 0, 4) * (np.abs(np.stack([x, y, z])).max(axis=0) < 26)
+    for label, centre in ((1, -13.0), (2, 13.0)):
+        cube = np.abs(np.stack([x - centre, y, z])).max(axis=0) < small
+        white = np.where(cube & (white > 0), label, white)
+    return white.astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for person, labels in {"a": segmentation(5), "b": segmentation(8), "c": segmentation(8, left=False)}.items():
+        nib.save(nib.Nifti1Image(labels, OBLIQUE), tmp_path / f"{person}_dseg.nii.gz")
+    pd.DataFrame({"Index": NAMES.keys(), "Name": NAMES.values()}).to_csv(tmp_path / "muse_dict.csv", index=False)
+    write_itk_affine(tmp_path / "affine.mat", TO_SCAN)
+    return tmp_path
+
+
+def test_a_segmentation_without_a_hemisphere_is_left_out(folder):
+    found = read_segmentations(folder, ["a", "b", "c"])
+    assert found.failed == ["c"]
+    difference = found.difference(pd.Series({"a": 0, "b": 1, "c": 1}))
+    assert difference[[1, 2]].to_numpy() == pytest.approx(3 * np.log(8 / 5), abs=0.15)
+    assert (difference[[3, 4]] < 0).all()
+
+
+def test_a_map_is_read_in_the_persons_own_regions(folder):
+    """What grows lies at the cubes in MNI152; the scans are oblique and sheared to them."""
+    grid = Grid((16, 16, 16), np.diag([4.0, 4.0, 4.0, 1.0]) + np.array([[0, 0, 0, -30.0]] * 3 + [[0, 0, 0, 0]]))
+    left, right = (np.abs(grid.points() - [x, 0, 0]).max(axis=-1) < 11 for x in (-13.0, 13.0))
+    log_jacobian = 0.4 * right - 0.3 * left
+    maps = [OwnMap(person, folder / "affine.mat", -1.0, log_jacobian) for person in "abc"]
+    change = read_segmentations(folder, ["a", "b", "c"]).mean_change(maps, grid)
+    assert change[1] == pytest.approx(0.3, abs=0.02)
+    assert change[2] == pytest.approx(-0.4, abs=0.02)
+
+
+def test_names_of_two_atlases_meet():
+    assert key("Left AnG angular gyrus") == key("AngularGyrus_L") != key("AngularGyrus_R")
+    assert key("3rd Ventricle") == key("3rdVentricle")
