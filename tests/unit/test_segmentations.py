@@ -4,9 +4,9 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from segmentations import OwnMap, key, read_segmentations
 
 from counterwarp.core.geometry import Grid, apply_affine, write_itk_affine
+from segmentations import OwnMap, key, read_segmentations
 
 NAMES = {1: "Caudate_L", 2: "Caudate_R", 3: "White_L", 4: "White_R"}
 # Axes of the scan: posterior, superior, right; voxels of 2 x 2 x 2.5 mm, oblique
