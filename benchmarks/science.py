@@ -90,7 +90,7 @@ def experiments(short: bool) -> dict[str, Experiment]:
                 templates.network_grid(8.0 if short else 4.0),
             ),
             ClassifierSettings(epochs=60),
-            SimulatorSettings(steps=200 if short else 400),
+            SimulatorSettings(steps=200 if short else 800),
             replace(SALIENCY, stride=SALIENCY.window),
             brains=True,
             morphometry=True,
