@@ -80,10 +80,10 @@ def main() -> None:
     parser.add_argument("--classifier", action="append", default=[], metavar='"NAME=VALUE ..."')
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    store = CohortStore(options.cohort)
-    asked = [changed(ClassifierSettings(), "--classifier", words.split()) for words in options.classifier or [""]]
+    store, wordings = CohortStore(options.cohort), options.classifier or [""]
+    asked = [changed(ClassifierSettings(), "--classifier", words.split()) for words in wordings]
     rows = [measure(store, "linear support vector machine", support_vectors(store))]
-    for words, settings in zip(options.classifier or [""], asked, strict=True):
+    for words, settings in zip(wordings, asked, strict=True):
         rows.append(measure(store, words or "as it is", network(options.cohort, options.seed, settings)))
         print(rows[-1], file=sys.stderr, flush=True)
     show({"cohort": str(options.cohort), "seed": options.seed}, rows)

@@ -35,11 +35,12 @@ from segmentations import OwnMap, Segmentations, agreement, read_segmentations
 VENTRICLES = "LateralVentricle_"
 
 
-def measure(cohort: Path, networks: Path, fold: int, results: Results, segmentations: Segmentations) -> dict[str, Any]:
+def measure(
+    store: CohortStore, networks: Path, fold: int, results: Results, segmentations: Segmentations
+) -> dict[str, Any]:
     """The held-out scans of a fold, beside what the labels of the whole cohort say."""
-    store = CohortStore(cohort)
     people = store.index.drop_duplicates("participant_id").set_index("participant_id")["is_case"]
-    found = list(held_out(cohort, networks, fold))
+    found = list(held_out(store.folder, networks, fold))
     scans = [store.index.loc[held.position] for held in found]
     maps = [
         OwnMap(
@@ -72,16 +73,17 @@ def main() -> None:
     wordings = options.simulator or [""]
     classifier = changed(ClassifierSettings(), "--classifier", options.classifier)
     asked = [changed(SimulatorSettings(), "--simulator", words.split()) for words in wordings]
-    segmentations = read_segmentations(options.labels, CohortStore(options.cohort).index["participant_id"].tolist())
-    run, rows = (options.cohort, options.fold, options.seed, "cpu", 1, None), []
+    store, results = CohortStore(options.cohort), Results([options.results])
+    segmentations = read_segmentations(options.labels, store.index["participant_id"].unique().tolist())
+    run, rows = (options.fold, options.seed, "cpu", 1, None), []
     with tempfile.TemporaryDirectory() as folder:
         networks = Path(folder)
-        train_classifier(*run, networks / "classifier", classifier)
+        train_classifier(options.cohort, *run, networks / "classifier", classifier)
         for words, settings in zip(wordings, asked, strict=True):
             begin = time.monotonic()
-            train_simulator(run[0], networks / "classifier", *run[1:], networks / "simulator", settings)
+            train_simulator(options.cohort, networks / "classifier", *run, networks / "simulator", settings)
             seconds = time.monotonic() - begin
-            found = measure(options.cohort, networks, options.fold, Results([options.results]), segmentations)
+            found = measure(store, networks, options.fold, results, segmentations)
             rows.append({"simulator": words or "as it is", **found, "seconds": seconds})
             print(rows[-1], file=sys.stderr, flush=True)
     show({"fold": options.fold, "seed": options.seed, "classifier": options.classifier}, rows)

@@ -104,7 +104,7 @@ def main() -> None:
     evaluation = json.loads((options.results / "evaluation.json").read_text(encoding="utf-8"))
     summary = {
         "auc": evaluation["classifier"]["auc"], "auc_ci": evaluation["classifier"]["auc_ci"],
-        **{key: evaluation["simulator"][key] for key in ("margin_reached", "lengthened", "folding_fraction")},
+        **{name: evaluation["simulator"][name] for name in ("margin_reached", "lengthened", "folding_fraction")},
         "people_without_usable_segmentation": segmentations.failed, "reliability": segmentations.reliability(is_case),
         "regions": len(own), "regions_in_the_atlas": len(atlas), **compared,
         "significant": len(found), "significant_of_the_measured_sign": int(right.sum()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -68,10 +68,10 @@ class Segmentations:
             people = is_case[self.shares.index].sample(frac=1, random_state=seed)
             first = people.groupby(people).cumcount() % 2 == 0
             halves = [
-                Segmentations(self.folder, self.names, self.shares.loc[people.index[half]], []).difference(is_case)
+                replace(self, shares=self.shares.loc[people.index[half]]).difference(is_case).reindex(labels)
                 for half in (first, ~first)
             ]
-            correlations.append(spearmanr(*(half.reindex(labels) for half in halves), nan_policy="omit").statistic)
+            correlations.append(spearmanr(*halves, nan_policy="omit").statistic)
         half = float(np.mean(correlations))
         return 2 * half / (1 + half)
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from counterwarp.core.geometry import Grid, apply_affine, write_itk_affine
-from segmentations import OwnMap, key, read_segmentations
+from segmentations import OwnMap, Segmentations, key, read_segmentations
 
 NAMES = {1: "Caudate_L", 2: "Caudate_R", 3: "White_L", 4: "White_R"}
 # Axes of the scan: posterior, superior, right; voxels of 2 x 2 x 2.5 mm, oblique
@@ -57,3 +57,15 @@ def test_a_map_is_read_in_the_persons_own_regions(folder):
 def test_names_of_two_atlases_meet():
     assert key("Left AnG angular gyrus") == key("AngularGyrus_L") != key("AngularGyrus_R")
     assert key("3rd Ventricle") == key("3rdVentricle")
+
+
+def test_the_difference_is_reliable_as_far_as_people_agree(tmp_path):
+    """No spread within groups: 1; chance alone: near 0."""
+    random = np.random.default_rng(0)
+    people, labels = [f"{number:02}" for number in range(40)], list(range(1, 61))
+    is_case = pd.Series([0, 1] * 20, index=people)
+    effect = np.outer(is_case, random.standard_normal(60))
+    names = pd.Series("region", index=labels)
+    for shares, expected, within in ((effect, 1, 1e-9), (random.standard_normal((40, 60)), 0, 0.35)):
+        table = pd.DataFrame(shares, people, labels)
+        assert Segmentations(tmp_path, names, table, []).reliability(is_case) == pytest.approx(expected, abs=within)
