@@ -15,7 +15,7 @@ GOOD = {
     "contrast_to_noise": 2.0,
     "white_to_grey": 1.3,
     "voxel_volume_mm3": 1.0,
-    **{f"scale_{axis}": 1.05 for axis in range(3)},
+    **{f"{axis}_scale": 1.05 for axis in ("largest", "middle", "smallest")},
 }
 
 
@@ -32,8 +32,8 @@ def test_good_scan_passes():
         ("template_dice", 0.7, "FAIL", "overlap (Dice) with the MNI152 brain is 0.70, expected above 0.88"),
         ("brain_volume_ml", 500.0, "FAIL", "brain of 500 ml, expected 800-2600"),
         ("brain_volume_ml", 3000.0, "FAIL", "brain of 3000 ml, expected 800-2600"),
-        ("scale_0", 1.6, "FAIL", "axes of 1.60, 1.05, 1.05 times MNI152's length, expected about 1"),
-        ("scale_2", 0.5, "FAIL", "axes of 1.05, 1.05, 0.50 times MNI152's length, expected about 1"),
+        ("largest_scale", 1.6, "FAIL", "axes of 1.60, 1.05, 1.05 times MNI152's length, expected about 1"),
+        ("smallest_scale", 0.5, "FAIL", "axes of 1.05, 1.05, 0.50 times MNI152's length, expected about 1"),
         ("template_correlation", float("nan"), "FAIL", "template_correlation could not be measured"),
         ("edge_share", 0.03, "REVIEW", "3.0% of the brain touches the network grid's border"),
     ],

@@ -12,6 +12,7 @@ from counterwarp.core.settings import AlignmentSettings
 RESOLUTION = 2.0  # mm, about that of the comparison: as many whole voxels of the template as come near it
 SMOOTHING = 3.0  # mm: Gaussian that hides anatomy that an affine cannot match
 DEPTH = 4.0  # mm: rim left out, where brain against background alone would correlate
+AXES = ("largest", "middle", "smallest")  # of the affine, by how much they are stretched
 
 
 def quality_metrics(
@@ -35,7 +36,8 @@ def quality_metrics(
     edge_share : share of the mask's voxels that touch the border of the network grid
     contrast_to_noise, white_to_grey : of white and grey matter (see ``brain.tissue``)
     voxel_volume_mm3 : of the scan's own grid
-    scale_0, scale_1, scale_2 : singular values of the affine; 0.9 is a brain 0.9 times the template's length
+    largest_scale, middle_scale, smallest_scale : singular values of the affine; 0.9 is a brain 0.9 times the
+        template's length along that axis
     """
     coarser = [max(1, round(RESOLUTION / spacing)) for spacing in template.GetSpacing()]
     reference, expected = (sitk.BinShrink(i, coarser) for i in (template, sitk.Cast(template > 0, sitk.sitkFloat32)))
@@ -52,7 +54,7 @@ def quality_metrics(
         "edge_share": float(on_grid[faces].sum() / on_grid.sum()),
         **contrast(sitk.GetArrayViewFromImage(scan)[here]),
         "voxel_volume_mm3": float(np.prod(mask.GetSpacing())),
-        **{f"scale_{i}": float(scale) for i, scale in enumerate(scales)},
+        **{f"{which}_scale": float(scale) for which, scale in zip(AXES, scales, strict=True)},
     }
 
 
@@ -84,7 +86,7 @@ def judge(metrics: dict[str, float], settings: AlignmentSettings) -> tuple[str, 
     volume = metrics["brain_volume_ml"]
     if not settings.smallest_brain <= volume <= settings.largest_brain:
         fail.append(f"brain of {volume:.0f} ml, expected {settings.smallest_brain:.0f}-{settings.largest_brain:.0f}")
-    scales = [value for name, value in metrics.items() if name.startswith("scale_")]
+    scales = [value for name, value in metrics.items() if name.endswith("_scale")]
     if max(*scales, *(1 / s for s in scales)) > settings.largest_scale:
         fail.append(f"axes of {', '.join(f'{s:.2f}' for s in scales)} times MNI152's length, expected about 1")
     if metrics["edge_share"] > settings.largest_edge_share:
