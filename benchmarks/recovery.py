@@ -25,7 +25,6 @@ from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
 
 OURS, TRUTH, GUESS = "counterwarp", "truth", "best guess, knowing the class"
-LARGEST_SCALE = JacobianSettings().largest_scale
 SMOOTHED = 1.5  # voxels: standard deviation of the smoothing of saliency maps
 MEASURES = ["signed_ncc", "absolute_ncc", "masked_ncc", "magnitude_share"]
 
@@ -53,7 +52,9 @@ class Held:
     result: Explanation
 
 
-def held_out(cohort: Path, networks: Path, fold: int, target: str = "") -> Iterator[Held]:
+def held_out(
+    cohort: Path, networks: Path, fold: int, target: str = "", largest_scale: float = JacobianSettings().largest_scale
+) -> Iterator[Held]:
     """Every scan of a fold: a control under inject, a case under remove; of several case groups, for the target."""
     store = CohortStore(cohort, target)
     classifier = load_target_classifier(networks / "classifier", target)
@@ -65,7 +66,7 @@ def held_out(cohort: Path, networks: Path, fold: int, target: str = "") -> Itera
         direction, sign = ("remove", -1) if case else ("inject", 1)
         image = torch.from_numpy(store.images[position].astype(np.float32))[None, None]
         found = explain(
-            classifier, simulator, image, spacing, brain, margin, 1, kind, [direction], largest_scale=LARGEST_SCALE
+            classifier, simulator, image, spacing, brain, margin, 1, kind, [direction], largest_scale=largest_scale
         )
         yield Held(position, case, sign, image, found[direction])
 
