@@ -15,8 +15,9 @@ moved           an effect elsewhere: the map correlates with what was planted th
 half            half of the effect: between 0.25 and 0.75 of the volume change in the planted core
 
 Every check trains networks of its own on a cohort of its own. Printed and written to DIR/sanity.json: per check the
-correlation with the planted log-Jacobian and the share of its size, group maps, means over the seeds: what chance
-differences between lots do to one cohort points along the planted change or against it.
+correlation with the planted log-Jacobian and the share of its size, group maps, means over the seeds that have one
+(others are refused: their classifier separates nothing): what chance differences between lots do to one cohort points
+along the planted change or against it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from counterwarp.cohort.planted import plant_effect
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import templates
 from counterwarp.core.settings import ClassifierSettings, SimulationSettings, SimulatorSettings
-from counterwarp.explain.evaluation import magnitude_share, signed_ncc
+from counterwarp.explain.evaluation import finite, magnitude_share, signed_ncc
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
@@ -133,7 +134,7 @@ def check(data: Data, seed: int) -> dict[str, dict[str, float]]:
 
         def numbers(found: np.ndarray | None, planted: np.ndarray = truth) -> dict[str, float]:
             if found is None:
-                return {"refused": 1.0, "ncc": 0.0, "share": 0.0}
+                return {"refused": 1.0, "ncc": np.nan, "share": np.nan}
             share = magnitude_share(found, planted, mask)
             return {"refused": 0.0, "ncc": signed_ncc(found, planted, mask), "share": share}
 
@@ -151,9 +152,9 @@ def check(data: Data, seed: int) -> dict[str, dict[str, float]]:
 
 
 def judge(r: dict[str, dict[str, float]]) -> dict[str, bool]:
-    """Which checks hold."""
-    nothing = {name: abs(r[name]["ncc"]) < NOTHING for name in ("null", "shuffled", "random weights")}
-    small = {name: abs(r[name]["share"]) < SMALL for name in ("null", "shuffled")}
+    """Which checks hold. Without any map (NaN) nothing was found, which is right where nothing is, and else wrong."""
+    nothing = {name: not abs(r[name]["ncc"]) >= NOTHING for name in ("null", "shuffled", "random weights")}
+    small = {name: not abs(r[name]["share"]) >= SMALL for name in ("null", "shuffled")}
     share = r["half"]["share"] / r["planted"]["share"]
     return {
         "planted": r["planted"]["ncc"] > FOUND,
@@ -179,11 +180,11 @@ def main() -> None:
         found: list[dict[str, dict[str, float]]] = []
         for seed in range(1, options.seeds + 1):
             found.append(check(data, seed))
-            means = {c: {key: float(np.mean([f[c][key] for f in found])) for key in found[0][c]} for c in found[0]}
+            means = {name: pd.DataFrame([f[name] for f in found]).mean().to_dict() for name in found[0]}
             verdicts = judge(means)
             record[name] = {"means": means, "seeds": found, "holds": verdicts}
             options_used = {"seeds": len(found), "critic": options.critic}  # what there is, should a seed be broken off
-            (options.output / "sanity.json").write_text(json.dumps(options_used | record, indent=2) + "\n")
+            (options.output / "sanity.json").write_text(json.dumps(finite(options_used | record), indent=2) + "\n")
         print(f"| {name} | NCC | share of size | holds |\n|---|---|---|---|")
         for row, values in means.items():
             verdict = {True: "yes", False: "NO", None: ""}[verdicts.get(row)]

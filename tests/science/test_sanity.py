@@ -1,7 +1,8 @@
-"""The map follows the effect to another place."""
+"""The map follows the effect to another place, and what the checks make of simulators that are refused."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import sanity
@@ -27,3 +28,14 @@ def test_an_effect_elsewhere_moves_the_map(tmp_path):
     moved, planted_there, _ = explained(tmp_path / "moved", moved=True)
     assert signed_ncc(first, planted, mask) > signed_ncc(first, planted_there, mask) + sanity.FOUND
     assert signed_ncc(moved, planted_there, mask) > signed_ncc(moved, planted, mask) + sanity.FOUND
+
+
+def test_a_map_that_nobody_made_shows_nothing():
+    """Right where nothing is to be found, wrong where something is."""
+    names = ("planted", "null", "shuffled", "random weights", "moved", "moved, first place", "half")
+    refused = {name: {"ncc": np.nan, "share": np.nan} for name in names}
+    nothing_found = {"planted": False, "moved": False, "half": False}
+    assert sanity.judge(refused) == nothing_found | dict.fromkeys(("null", "shuffled", "random weights"), True)
+    chance = refused | {"null": {"ncc": 0.5, "share": 0.0}, "shuffled": {"ncc": 0.0, "share": 0.3}}
+    judged = sanity.judge(chance)
+    assert not judged["null"] and not judged["shuffled"]
