@@ -42,7 +42,8 @@ def train(
 class Held:
     """A held-out scan, explained by networks that have not seen it.
 
-    ``sign`` turns its maps, and those of the cohort's truth, into how cases differ from controls.
+    ``sign`` turns its maps, and those of the cohort's truth, into how cases differ from controls. ``opposite``: under
+    the direction that leads away from the other group, if that was asked for.
     """
 
     position: int
@@ -50,11 +51,13 @@ class Held:
     sign: int
     image: torch.Tensor
     result: Explanation
+    opposite: Explanation | None = None
 
 
 def held_out(
-    cohort: Path, networks: Path, fold: int, target: str = "", largest_scale: float = JacobianSettings().largest_scale
-) -> Iterator[Held]:
+    cohort: Path, networks: Path, fold: int, target: str = "", largest_scale: float = JacobianSettings().largest_scale,
+    opposite: bool = False,
+) -> Iterator[Held]:  # fmt: skip
     """Every scan of a fold: a control under inject, a case under remove; of several case groups, for the target."""
     store = CohortStore(cohort, target)
     classifier = load_target_classifier(networks / "classifier", target)
@@ -63,18 +66,18 @@ def held_out(
     brain, spacing, kind = torch.from_numpy(store.brain_mask), store.grid.spacing, simulator.field
     for position in store.positions(fold, held_out=True):
         case = int(store.index["is_case"][position])
-        direction, sign = ("remove", -1) if case else ("inject", 1)
+        (direction, other), sign = (("remove", "inject"), -1) if case else (("inject", "remove"), 1)
+        directions = [direction, other] if opposite else [direction]
         image = torch.from_numpy(store.images[position].astype(np.float32))[None, None]
         found = explain(
-            classifier, simulator, image, spacing, brain, margin, 1, kind, [direction], largest_scale=largest_scale
+            classifier, simulator, image, spacing, brain, margin, 1, kind, directions, largest_scale=largest_scale
         )
-        yield Held(position, case, sign, image, found[direction])
+        yield Held(position, case, sign, image, found[direction], found.get(other))
 
 
-def group_map(cohort: Path, networks: Path, fold: int, target: str = "") -> np.ndarray:
-    """Mean log volume change from control to case over the held-out scans; folded voxels are left out."""
-    found = held_out(cohort, networks, fold, target)
-    return np.nanmean([held.sign * held.result.log_jacobian.numpy() for held in found], axis=0)
+def group_map(held: Iterable[Held]) -> np.ndarray:
+    """Mean log volume change from control to case over held-out scans; folded voxels are left out."""
+    return np.nanmean([one.sign * one.result.log_jacobian.numpy() for one in held], axis=0)
 
 
 def measure(

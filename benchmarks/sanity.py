@@ -7,8 +7,9 @@ brains     60 brains at 6 mm with a planted atrophy
 
 planted         the map of held-out scans correlates with what was planted
 null            no difference between the groups, and
-shuffled        labels drawn by lot: what is found does not correlate with what would have been planted, and is small
-                beside it; a simulator that is refused because the classifier found nothing passes too
+shuffled        labels drawn by lot: what is found does not correlate with what would have been planted, is small
+                beside it, and held-out groups do not differ in it significantly; a simulator that is refused because
+                the classifier found nothing passes too
 random weights  a classifier that was never trained, explained without the critic (which does not ask the classifier):
                 the map does not correlate with the planted one. With the critic the number is printed and not judged
 moved           an effect elsewhere: the map correlates with what was planted there, more than with the first place
@@ -40,15 +41,18 @@ from counterwarp.cohort.planted import plant_effect
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core import templates
 from counterwarp.core.settings import ClassifierSettings, SimulationSettings, SimulatorSettings
+from counterwarp.explain.designs import make_design
 from counterwarp.explain.evaluation import finite, magnitude_share, signed_ncc
+from counterwarp.explain.inference import infer
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
-from recovery import group_map
+from recovery import Held, group_map, held_out
 from science import PIXELS, STILL
 
 FOUND, NOTHING = 0.4, 0.4  # correlations: at least, at most
 SMALL = 0.25  # of the planted size
+CHANCE, PERMUTATIONS = 0.01, 500  # share of significant voxels that is too much; permutations of people
 HALF = (0.25, 0.75)
 ELSEWHERE = SimulationSettings(shrink="Putamen,Pallidum", grow="")
 
@@ -103,15 +107,31 @@ def randomise(classifier: Path, cohort: CohortStore, seed: int) -> None:
     (classifier / "classifier.json").write_text(json.dumps({"logit_gap": abs(gap)}))
 
 
-def explain(data: Data, cohort: Path, seed: int, folder: Path, random_weights: bool = False) -> np.ndarray | None:
-    """Group map of the first fold; None if the classifier found nothing to explain."""
+def explain(data: Data, cohort: Path, seed: int, folder: Path, random_weights: bool = False) -> list[Held] | None:
+    """The held-out scans of the first fold; None if the classifier found nothing to explain."""
     train_classifier(cohort, 0, seed, "cpu", 1, None, folder / "classifier", data.classifier)
     if random_weights:
         randomise(folder / "classifier", CohortStore(cohort), seed)
     if json.loads((folder / "classifier/classifier.json").read_text())["logit_gap"] <= 0:
         return None  # the pipeline ends here with an error
     train_simulator(cohort, folder / "classifier", 0, seed, "cpu", 1, None, folder / "simulator", data.simulator)
-    return group_map(cohort, folder, 0)
+    return list(held_out(cohort, folder, 0, opposite=True))
+
+
+def significant(held: list[Held], mask: np.ndarray, seed: int) -> float:
+    """Share of the mask in which the networks ask for something else of cases than of controls (family-wise p < 0.05).
+
+    As the pipeline tests the groups' difference: half of inject minus remove, people permuted within the fold.
+    """
+    people = pd.DataFrame({"participant_id": one.position, "fold": 0, "is_case": one.is_case} for one in held)
+    maps = [
+        one.sign * (one.result.log_jacobian - one.opposite.log_jacobian).numpy()[mask > 0] / 2
+        for one in held
+        if one.opposite is not None
+    ]
+    design = make_design(people, np.arange(len(held)), "is_case", [])
+    found = infer(np.nan_to_num(np.stack(maps)), design, PERMUTATIONS, seed)
+    return float((found["log10pFWE"] > -np.log10(0.05)).mean())
 
 
 def planted_map(cohort: Path) -> np.ndarray:
@@ -132,11 +152,14 @@ def check(data: Data, seed: int) -> dict[str, dict[str, float]]:
         null = data.cohort(root / "null", seed, 0.0, False)
         mask, truth, truth_there = CohortStore(first).brain_mask, planted_map(first), planted_map(there)
 
-        def numbers(found: np.ndarray | None, planted: np.ndarray = truth) -> dict[str, float]:
-            if found is None:
-                return {"refused": 1.0, "ncc": np.nan, "share": np.nan}
-            share = magnitude_share(found, planted, mask)
-            return {"refused": 0.0, "ncc": signed_ncc(found, planted, mask), "share": share}
+        def numbers(held: list[Held] | None, planted: np.ndarray = truth) -> dict[str, float]:
+            if held is None:
+                return {"refused": 1.0, "ncc": np.nan, "share": np.nan, "significant": np.nan}
+            found = group_map(held)
+            return {
+                "refused": 0.0, "ncc": signed_ncc(found, planted, mask),
+                "share": magnitude_share(found, planted, mask), "significant": significant(held, mask, seed),
+            }  # fmt: skip
 
         results = {"planted": numbers(explain(data, first, seed, root / "a"))}
         results["random weights"] = numbers(explain(still, first, seed, root / "b", random_weights=True))
@@ -154,7 +177,9 @@ def check(data: Data, seed: int) -> dict[str, dict[str, float]]:
 def judge(r: dict[str, dict[str, float]]) -> dict[str, bool]:
     """Which checks hold. Without any map (NaN) nothing was found, which is right where nothing is, and else wrong."""
     nothing = {name: not abs(r[name]["ncc"]) >= NOTHING for name in ("null", "shuffled", "random weights")}
-    small = {name: not abs(r[name]["share"]) >= SMALL for name in ("null", "shuffled")}
+    small = {
+        name: not (abs(r[name]["share"]) >= SMALL or r[name]["significant"] >= CHANCE) for name in ("null", "shuffled")
+    }
     share = r["half"]["share"] / r["planted"]["share"]
     return {
         "planted": r["planted"]["ncc"] > FOUND,
@@ -180,16 +205,17 @@ def main() -> None:
         found: list[dict[str, dict[str, float]]] = []
         for seed in range(1, options.seeds + 1):
             found.append(check(data, seed))
-            means = {name: pd.DataFrame([f[name] for f in found]).mean().to_dict() for name in found[0]}
+            means = {row: pd.DataFrame([f[row] for f in found]).mean().to_dict() for row in found[0]}
             verdicts = judge(means)
             record[name] = {"means": means, "seeds": found, "holds": verdicts}
             options_used = {"seeds": len(found), "critic": options.critic}  # what there is, should a seed be broken off
             (options.output / "sanity.json").write_text(json.dumps(finite(options_used | record), indent=2) + "\n")
-        print(f"| {name} | NCC | share of size | holds |\n|---|---|---|---|")
+        print(f"| {name} | NCC | share of size | significant | holds |\n|---|---|---|---|---|")
         for row, values in means.items():
             verdict = {True: "yes", False: "NO", None: ""}[verdicts.get(row)]
             refused = f" (refused: {values['refused']:.0%})" if values["refused"] else ""
-            print(f"| {row}{refused} | {values['ncc']:.2f} | {values['share']:.2f} | {verdict} |")
+            shown = f"{values['ncc']:.2f} | {values['share']:.2f} | {values['significant']:.0%}"
+            print(f"| {row}{refused} | {shown} | {verdict} |")
         holds = holds and all(verdicts.values())
     sys.exit(0 if holds else 1)
 

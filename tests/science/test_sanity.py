@@ -8,6 +8,7 @@ import pytest
 import sanity
 from counterwarp.cohort.store import CohortStore
 from counterwarp.explain.evaluation import signed_ncc
+from recovery import group_map
 
 pytestmark = pytest.mark.science
 SEED = 1
@@ -20,7 +21,8 @@ QUICK = replace(
 def explained(folder, moved):
     """Group map of held-out images, and the planted one."""
     cohort = QUICK.cohort(folder / "cohort", SEED, 1.0, moved)
-    return sanity.explain(QUICK, cohort, SEED, folder), sanity.planted_map(cohort), CohortStore(cohort).brain_mask
+    held = sanity.explain(QUICK, cohort, SEED, folder)
+    return group_map(held), sanity.planted_map(cohort), CohortStore(cohort).brain_mask
 
 
 def test_an_effect_elsewhere_moves_the_map(tmp_path):
@@ -33,9 +35,10 @@ def test_an_effect_elsewhere_moves_the_map(tmp_path):
 def test_a_map_that_nobody_made_shows_nothing():
     """Right where nothing is to be found, wrong where something is."""
     names = ("planted", "null", "shuffled", "random weights", "moved", "moved, first place", "half")
-    refused = {name: {"ncc": np.nan, "share": np.nan} for name in names}
+    refused = {name: {"ncc": np.nan, "share": np.nan, "significant": np.nan} for name in names}
     nothing_found = {"planted": False, "moved": False, "half": False}
     assert sanity.judge(refused) == nothing_found | dict.fromkeys(("null", "shuffled", "random weights"), True)
-    chance = refused | {"null": {"ncc": 0.5, "share": 0.0}, "shuffled": {"ncc": 0.0, "share": 0.3}}
-    judged = sanity.judge(chance)
-    assert not judged["null"] and not judged["shuffled"]
+    nothing = {"ncc": 0.0, "share": 0.0, "significant": 0.0}
+    assert sanity.judge(refused | {"null": nothing})["null"]
+    for found in ({"ncc": 0.5}, {"share": 0.3}, {"significant": 0.02}):
+        assert not sanity.judge(refused | {"null": nothing | found})["null"]

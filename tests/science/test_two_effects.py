@@ -12,7 +12,7 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.explain.evaluation import signed_ncc
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
-from recovery import group_map
+from recovery import group_map, held_out
 
 pytestmark = pytest.mark.science
 SCANS, SEED, FOLD = 120, 1, 0  # scans of each group's own cohort, half of them controls
@@ -47,7 +47,7 @@ def test_each_groups_map_is_where_that_group_differs(tmp_path):
     train_simulator(cohort, tmp_path / "classifier", FOLD, SEED, "cpu", 1, None, tmp_path / "simulator", simulator)
     mask = CohortStore(cohort).brain_mask
     for target, other in (("A", "B"), ("B", "A")):
-        found = group_map(cohort, tmp_path, FOLD, target)
+        found = group_map(held_out(cohort, tmp_path, FOLD, target))
         own, others = (signed_ncc(found, planted[group], mask) for group in (target, other))
         print(f"{target}: {own:.2f} with its own place, {others:.2f} with the other's")
         assert own > others + sanity.FOUND
