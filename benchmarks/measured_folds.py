@@ -8,7 +8,7 @@ COHORT: see classifiers.py; RESULTS: of the run, for the scans' affines; LABELS:
 values given ('': as they are). Printed for the held-out people, medians over the seeds: area under the ROC curve; how
 many reach the margin, controls under inject and cases under remove, and how far velocities were lengthened for it; rank
 correlation and common signs of our change in their own regions with the measured difference of everybody; the same of
-the lateral ventricles, percent, and their place among all regions; seconds of a simulator.
+the lateral ventricles, percent, and the lower of their places among all regions; seconds of a simulator.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """The map follows the effect to another place, and what the checks make of simulators that are refused."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 import sanity
 from counterwarp.cohort.store import CohortStore
 from counterwarp.explain.evaluation import signed_ncc
-from recovery import group_map
+from recovery import Held, group_map
 
 pytestmark = pytest.mark.science
 SEED = 1
@@ -42,3 +44,16 @@ def test_a_map_that_nobody_made_shows_nothing():
     assert sanity.judge(refused | {"null": nothing})["null"]
     for found in ({"ncc": 0.5}, {"share": 0.3}, {"significant": 0.02}):
         assert not sanity.judge(refused | {"null": nothing | found})["null"]
+
+
+@pytest.mark.parametrize(("more_in_cases", "share"), [(0.0, 0.0), (1.0, 1.0)])
+def test_groups_differ_if_cases_are_asked_for_something_else(more_in_cases, share):
+    """The same inject and remove of everybody is no difference, although cases are shown under remove."""
+    random, held = np.random.default_rng(0), []
+    for position in range(40):
+        case = position % 2
+        inject = torch.from_numpy(1 + more_in_cases * case + 0.1 * random.standard_normal((4, 4)))
+        own, other = (-inject, inject) if case else (inject, -inject)
+        results = (SimpleNamespace(log_jacobian=field) for field in (own, other))
+        held.append(Held(position, case, -1 if case else 1, inject, *results))
+    assert sanity.significant(held, np.ones((4, 4)), seed=0) == share

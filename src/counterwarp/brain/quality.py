@@ -86,7 +86,7 @@ def judge(metrics: dict[str, float], settings: AlignmentSettings) -> tuple[str, 
     volume = metrics["brain_volume_ml"]
     if not settings.smallest_brain <= volume <= settings.largest_brain:
         fail.append(f"brain of {volume:.0f} ml, expected {settings.smallest_brain:.0f}-{settings.largest_brain:.0f}")
-    scales = [value for name, value in metrics.items() if name.endswith("_scale")]
+    scales = [metrics[f"{which}_scale"] for which in AXES]
     if max(*scales, *(1 / s for s in scales)) > settings.largest_scale:
         fail.append(f"axes of {', '.join(f'{s:.2f}' for s in scales)} times MNI152's length, expected about 1")
     if metrics["edge_share"] > settings.largest_edge_share:
