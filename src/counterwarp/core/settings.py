@@ -95,7 +95,14 @@ class ClassifierSettings(TrainingSettings):
     learning_rate: float = option(2e-3, "Peak of the one-cycle learning rate.")
     weight_decay: float = option(1e-2, "AdamW weight decay.")
     label_smoothing: float = option(0.0, "Share of each label moved towards 0.5.")
-    validation_share: float = option(0.2, "Share of the training participants kept for the logit gap.")
+    ensemble: int = option(
+        1,
+        "Networks whose mean logit is the classifier's, by cross-validation within the training participants: each "
+        "leaves out another part of them (1: one network).",
+    )
+    validation_share: float = option(
+        0.2, "Share of the training participants kept for the logit gap (of an ensemble all take their turn)."
+    )
     patience: int = option(
         0, "Epochs without a lower validation loss that end training; the best weights win (0: off)."
     )

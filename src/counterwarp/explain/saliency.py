@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from captum.attr import GuidedGradCam, IntegratedGradients, NoiseTunnel, Occlusion, Saliency
@@ -67,10 +68,16 @@ def _guided_gradcam(
     classifier: nn.Module, images: Tensor, settings: SaliencySettings, spacing: Sequence[float]
 ) -> Tensor:
     """Grad-CAM of the last features times guided backpropagation; only plain ReLUs can be guided, others are not."""
+    mode = INTERPOLATION[images.ndim - 2]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting backward hooks")
-        method = GuidedGradCam(classifier, classifier.features)
-        return method.attribute(images, interpolate_mode=INTERPOLATION[images.ndim - 2])
+        methods = [GuidedGradCam(network, network.features) for network in _with_layers(classifier)]
+        return torch.stack([method.attribute(images, interpolate_mode=mode) for method in methods]).mean(0)
+
+
+def _with_layers(classifier: nn.Module) -> list[Any]:
+    """The networks inside which features can be seen: the classifier, or the members of an ensemble."""
+    return [network for network in getattr(classifier, "members", [classifier]) if hasattr(network, "features")]
 
 
 def _occlusion(classifier: nn.Module, images: Tensor, settings: SaliencySettings, spacing: Sequence[float]) -> Tensor:
@@ -117,7 +124,7 @@ def chosen(settings: SaliencySettings, classifier: nn.Module) -> list[str]:
     """
     if unknown := sorted(set(settings.names) - METHODS.keys()):
         raise InputError(f"--saliency.methods: no method {', '.join(unknown)}. There are {', '.join(METHODS)}.")
-    layers = hasattr(classifier, "features")
+    layers = _with_layers(classifier)
     return [name for name in settings.names if layers or not METHODS[name].needs_layers]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -56,8 +57,24 @@ class Classifier(nn.Module):
         return self.head(self.features(x - self.mean_image)).squeeze(1)
 
 
-def save_classifier(classifier: Classifier, folder: Path, **settings: float | str | list[str]) -> None:
-    """Write weights (safetensors) and the constructor's settings (network.json)."""
+class Ensemble(nn.Module):
+    """Classifiers of the same kind whose mean logit counts (deep ensembles: Lakshminarayanan et al., NeurIPS 2017)."""
+
+    def __init__(self, members: Sequence[Classifier]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.targets = members[0].targets
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map z-scored images (B, 1, *shape) to logits (B,), of several case groups (B, K)."""
+        return torch.stack([member(x) for member in self.members]).mean(0)
+
+
+AnyClassifier = Classifier | Ensemble
+
+
+def save_classifier(classifier: AnyClassifier, folder: Path, **settings: float | str | list[str]) -> None:
+    """Write weights (safetensors) and the settings that a network is built from (network.json)."""
     save_file({name: t.contiguous() for name, t in classifier.state_dict().items()}, folder / "classifier.safetensors")
     (folder / "network.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -73,7 +90,9 @@ def load_classifier(folder: str | Path, device: str = "cpu") -> nn.Module:
         return read_program(program, device)
     state = load_file(Path(folder) / "classifier.safetensors")
     settings = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
-    classifier = Classifier(state["mean_image"], **settings)
+    means = [tensor for name, tensor in state.items() if name.endswith("mean_image")]
+    networks = [Classifier(mean, **settings) for mean in means]
+    classifier = Ensemble(networks) if "mean_image" not in state else networks[0]
     classifier.load_state_dict(state)
     return freeze(classifier).to(device)
 
@@ -83,7 +102,7 @@ def load_target_classifier(folder: str | Path, target: str, device: str = "cpu")
     return of_target(load_classifier(folder, device), TargetClassifier, target, device)
 
 
-def freeze(classifier: Classifier) -> Classifier:
+def freeze(classifier: AnyClassifier) -> AnyClassifier:
     """Make a classifier one that is trained no more: the same logits with fewer passes through memory.
 
     A batch norm that follows a convolution goes into its weights, and leaky ReLUs work in place.

@@ -40,6 +40,12 @@ class TargetClassifier(_View):
         """The classifier's own, for methods that look inside."""
         return self.network.features
 
+    @property
+    def members(self) -> list[nn.Module]:
+        """Those of an ensemble, for the same."""
+        members: Any = self.network.members
+        return [TargetClassifier(member, self.weights) for member in members]
+
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, 1, *shape) to logits (B,) of each one's target."""
         return (self.network(x) * self.of_scans(len(x))).sum(1)

@@ -55,10 +55,15 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path | None, **identity: Any):
+        self._folder, self._identity = folder, identity
         self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         self.path = folder / f"{identity['stage']}_{self.key[:20]}.pt" if folder else None
         self._written = time.monotonic()
         self._stop = False
+
+    def part(self, **more: Any) -> Checkpoint:
+        """The checkpoint of one of the trainings that the task consists of."""
+        return Checkpoint(self._folder, **self._identity, **more)
 
     def load(self) -> dict[str, Any] | None:
         """The state that was saved last, or None.
@@ -129,6 +134,6 @@ class Checkpoint:
             signal.signal(signal.SIGTERM, before)
 
     def remove(self) -> None:
-        """Delete the checkpoint of a training that is complete."""
+        """Delete the checkpoint of a task that is complete."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)

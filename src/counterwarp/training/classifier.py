@@ -17,31 +17,53 @@ from counterwarp.cohort.store import CohortStore
 from counterwarp.cohort.targets import logit_column, predictions_of_target
 from counterwarp.core.errors import InputError
 from counterwarp.core.settings import ClassifierSettings
-from counterwarp.networks.classifier import Classifier
+from counterwarp.networks.classifier import AnyClassifier, Classifier, Ensemble
 from counterwarp.networks.parallel import mean_over_processes
 from counterwarp.training.augmentation import Draws, augment, mirror
 from counterwarp.training.data import batches, mean_image, split_validation, training_batches
-from counterwarp.training.loop import Batch, Run, Schedule, fit
+from counterwarp.training.loop import Batch, Run, Schedule, finish, fit
 
 PREDICTED_AT_ONCE = 8  # scans
 
 
 def fit_classifier(
     store: CohortStore, fold: int, settings: ClassifierSettings, run: Run
-) -> tuple[Classifier, pd.DataFrame]:
+) -> tuple[AnyClassifier, pd.DataFrame]:
     """Train on every fold but one.
 
     Returns
     -------
-    classifier : Classifier
+    classifier : Classifier or Ensemble
         In evaluation mode.
     predictions : DataFrame
         A row per scan, see ``predict``, with its split (train, validation, test): ``test`` is the held-out fold;
-        ``validation`` was not trained on either.
+        ``validation`` was not trained on either. Of an ensemble these are all the others, each with the logit of the
+        one network that was not trained on it.
     """
-    held_in = store.positions(fold, held_out=False)
-    training, validation = split_validation(store, held_in, settings.validation_share, run.seed)
-    classifier = Classifier(mean_image(store, training), **network_settings(settings, store.targets))
+    splits = split_validation(store, store.positions(fold, held_out=False), settings, run.seed)
+    runs = [run.member(number) for number in range(1, 1 + len(splits))] if len(splits) > 1 else [run]
+    built = [
+        Classifier(mean_image(store, training), **network_settings(settings, store.targets)) for training, _ in splits
+    ]
+    trained = [_fit(store, *each, settings) for each in zip(built, splits, runs, strict=True)]
+    finish(runs)
+    classifier = Ensemble(trained) if len(trained) > 1 else trained[0]
+    everyone, device = np.arange(len(store.index)), run.fabric.device
+    logits = _logits(store, classifier, everyone, device)
+    split = pd.Series("train", index=everyone)
+    split.iloc[store.positions(fold, held_out=True)] = "test"
+    for network, (_, validation) in zip(trained, splits, strict=True):
+        logits[validation] = _logits(store, network, validation, device)
+        split.iloc[validation] = "validation"
+    return classifier, predictions_of(store, logits, fold, split)
+
+
+def _fit(
+    store: CohortStore, classifier: Classifier, split: tuple[np.ndarray, np.ndarray], run: Run,
+    settings: ClassifierSettings,
+) -> Classifier:  # fmt: skip
+    """Train one network on the first positions of a split."""
+    training, validation = split
     loader, epoch = training_batches(store, training, settings, run.seed, run.fabric)
     weight = case_weight(store, training)
 
@@ -54,11 +76,7 @@ def fit_classifier(
         return validation_loss(store, network, validation, run.fabric)
 
     schedule = Schedule(settings.epochs * epoch, epoch, settings.average_from, settings.patience)
-    trained = fit(run, classifier, loader, step, schedule, settings, validate if settings.patience else None)
-    split = pd.Series("test", index=range(len(store.index)))
-    split.iloc[training] = "train"
-    split.iloc[validation] = "validation"
-    return trained, predict(store, trained, fold, split, run.fabric.device)
+    return fit(run, classifier, loader, step, schedule, settings, validate if settings.patience else None)
 
 
 def network_settings(settings: ClassifierSettings, targets: Sequence[str]) -> dict[str, Any]:
@@ -122,11 +140,15 @@ def case_weight(store: CohortStore, positions: np.ndarray) -> Tensor:
     return torch.tensor(members[0] / members[1:], dtype=torch.float32).squeeze()
 
 
-@torch.no_grad()
 def predict(
     store: CohortStore, classifier: nn.Module, fold: int, split: pd.Series, device: torch.device
 ) -> pd.DataFrame:
-    """Logits and probabilities of every scan of the cohort, with its ``split``.
+    """What a classifier says of every scan of the cohort, see ``predictions_of``."""
+    return predictions_of(store, _logits(store, classifier, np.arange(len(store.index)), device), fold, split)
+
+
+def predictions_of(store: CohortStore, logits: Tensor, fold: int, split: pd.Series) -> pd.DataFrame:
+    """Logits (N,) or (N, K) of every scan of the cohort as a table, with probabilities and each scan's ``split``.
 
     Returns
     -------
@@ -134,7 +156,6 @@ def predict(
     probability. If there are several case groups, they are those of any of them, and there are columns more: group,
     and each case group's logit against the controls (see ``cohort.targets.predictions_of_target``).
     """
-    logits = _logits(store, classifier, np.arange(len(store.index)), device)
     table = store.index[["scan_id", "participant_id", "is_case"]].copy()
     table.insert(2, "fold", fold)
     if store.targets:
@@ -144,12 +165,12 @@ def predict(
     return table.assign(split=split.to_numpy(), logit=logits.numpy(), probability=torch.sigmoid(logits).numpy())
 
 
+@torch.no_grad()
 def _logits(store: CohortStore, classifier: nn.Module, positions: np.ndarray, device: torch.device) -> Tensor:
     loader = batches(store, positions, PREDICTED_AT_ONCE)
     return torch.cat([classifier(images.to(device)).float().cpu() for images, _ in loader])
 
 
-@torch.no_grad()
 def correctly_classified(
     store: CohortStore, classifier: nn.Module, positions: np.ndarray, device: torch.device
 ) -> np.ndarray:

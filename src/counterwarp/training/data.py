@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from itertools import count, islice
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from counterwarp.cohort.store import CohortStore
 from counterwarp.core.errors import InputError
-from counterwarp.core.settings import TrainingSettings
+from counterwarp.core.settings import ClassifierSettings, TrainingSettings
 
 Item = TypeVar("Item")
 
@@ -114,23 +114,32 @@ def group_means(store: CohortStore, positions: np.ndarray) -> Tensor:
 
 
 def split_validation(
-    store: CohortStore, positions: np.ndarray, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+    store: CohortStore, positions: np.ndarray, settings: ClassifierSettings, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split training positions into training and validation: by participant, stratified by group.
+
+    Returns
+    -------
+    A split for every network of the ensemble; if there are several, each scan is in the validation part of one.
 
     Raises
     ------
     InputError
-        If a group has too few participants to be on both sides.
+        If a group has too few participants to be on both sides, or in every validation part.
     """
-    rows = store.index.iloc[positions]
-    parts = max(2, round(1 / share))
+    rows, ensemble = store.index.iloc[positions], settings.ensemble
+    parts = ensemble if ensemble > 1 else max(2, round(1 / settings.validation_share))
     smallest = rows.groupby("is_case")["participant_id"].nunique().min()
     if smallest < 2:
         raise InputError(
             f"{store.folder}: a group has {smallest} participant in the training folds, expected at least 2. "
             "Add participants or use fewer --folds."
         )
+    if not 1 <= ensemble <= smallest:
+        raise InputError(
+            f"--classifier.ensemble {ensemble}: expected 1 to {smallest}, since each network leaves out another part "
+            f"of the training participants and the smallest group has {smallest} of them."
+        )
     splitter = StratifiedGroupKFold(min(parts, smallest), shuffle=True, random_state=seed)
-    training, validation = next(iter(splitter.split(rows, rows["is_case"], rows["participant_id"])))
-    return positions[training], positions[validation]
+    splits = splitter.split(rows, rows["is_case"], rows["participant_id"])
+    return [(positions[training], positions[validation]) for training, validation in islice(splits, ensemble)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -41,6 +41,11 @@ class Run:
     history: Path
     checkpoint: Checkpoint
 
+    def member(self, number: int) -> Run:
+        """One of several trainings of the same task, with a table and a checkpoint of its own."""
+        history = self.history.parent / f"member-{number}" / self.history.name
+        return replace(self, history=history, checkpoint=self.checkpoint.part(member=number))
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -60,7 +65,7 @@ def fit(
     run: Run, network: Network, loader: DataLoader, step: Step, schedule: Schedule, settings: TrainingSettings,
     validate: Validate | None = None,
 ) -> Network:  # fmt: skip
-    """Train a network with AdamW and a one-cycle learning rate; the first process returns, the others end.
+    """Train a network with AdamW and a one-cycle learning rate; after a task's last training call ``finish``.
 
     Everything random in a step follows from the seed and the step's number: a training that was stopped and continues
     from its checkpoint ends with the same weights (bitwise on CPU) as one that was not. A step's scans do not depend
@@ -99,9 +104,16 @@ def fit(
                 run.checkpoint.save(training.state())
             if stopped:
                 run.checkpoint.leave(first)
-    first_process_only(run.fabric)
-    run.checkpoint.remove()
+    if first:
+        run.checkpoint.save(training.state())  # the task may have more to train
     return training.result()
+
+
+def finish(runs: Sequence[Run]) -> None:
+    """Of a task whose trainings are complete the first process goes on, without their checkpoints; the others end."""
+    first_process_only(runs[0].fabric)
+    for run in runs:
+        run.checkpoint.remove()
 
 
 class _Training:

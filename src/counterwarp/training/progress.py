@@ -53,6 +53,7 @@ class TrainingProgress:
     def __enter__(self) -> Self:
         if self.history is None:
             return self
+        self.history.parent.mkdir(parents=True, exist_ok=True)
         self._table = self._open.enter_context(self.history.open("w", newline="", buffering=1, encoding="utf-8"))
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter

@@ -21,7 +21,7 @@ from counterwarp.training.augmentation import Draws, augment
 from counterwarp.training.classifier import correctly_classified, named
 from counterwarp.training.critic import GroupMeanCritic
 from counterwarp.training.data import group_means, training_batches
-from counterwarp.training.loop import Batch, Run, Schedule, fit
+from counterwarp.training.loop import Batch, Run, Schedule, finish, fit
 
 
 def simulate(
@@ -140,4 +140,6 @@ def fit_simulator(
         group = 2 * targets + (batch[1] > 0)
         return simulator_losses(simulate, classify, images, spacing, brain, 1.0, settings, critic, group)
 
-    return fit(run, Training(simulator, critic), loader, step, Schedule(settings.steps, epoch), settings).simulator
+    trained = fit(run, Training(simulator, critic), loader, step, Schedule(settings.steps, epoch), settings)
+    finish([run])
+    return trained.simulator
