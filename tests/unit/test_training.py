@@ -15,7 +15,7 @@ from counterwarp.core.errors import InputError
 from counterwarp.core.settings import ClassifierSettings
 from counterwarp.networks.parallel import BatchNorm
 from counterwarp.training import classifier as classifiers
-from counterwarp.training.augmentation import Draws
+from counterwarp.training.augmentation import Draws, augment
 from counterwarp.training.checkpoint import Checkpoint
 from counterwarp.training.data import ShuffledBatches, read_ahead, training_batches
 from counterwarp.training.launch import launch
@@ -235,3 +235,10 @@ def test_a_rare_group_counts_as_much_as_a_common_one(tmp_path, monkeypatch):
     assert abs(logit()) < 0.1
     monkeypatch.setattr(classifiers, "case_weight", lambda *_: torch.tensor(1.0))
     assert logit() < -0.5
+
+
+def test_augmentation_that_is_off_leaves_scans_as_they_are():
+    images = torch.randn(2, 1, 8, 8, 8)
+    assert augment(images, (4.0,) * 3, 0.0, 0.0, 0.0, Draws(0, 2, slice(None))) is images
+    for on in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 0.1)):
+        assert not torch.allclose(augment(images, (4.0,) * 3, *on, Draws(0, 2, slice(None))), images)

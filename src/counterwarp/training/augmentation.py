@@ -65,5 +65,6 @@ def random_displacement(images: Tensor, spacing: Sequence[float], shift: float, 
 
 def augment(images: Tensor, spacing: Sequence[float], shift: float, warp: float, noise: float, draws: Draws) -> Tensor:
     """Shift and warp images (mm) and add white noise (standard deviation in z-scored intensity)."""
-    images = resample(images, random_displacement(images, spacing, shift, warp, draws), spacing)
+    if shift or warp:
+        images = resample(images, random_displacement(images, spacing, shift, warp, draws), spacing)
     return images + noise * draws.normal(*images.shape[1:], device=images.device) if noise else images
