@@ -84,11 +84,13 @@ class ClassifierSettings(TrainingSettings):
     """The case/control classifier of one fold."""
 
     architecture: str = option(
-        "liu2021", "Network: four convolution blocks (Liu et al. 2021), or one of MONAI's.",
-        ("liu2021", "densenet121", "resnet18", "seresnet50"),
+        "liu2021", "Four convolution blocks (Liu et al. 2021), one of MONAI's networks, or a logistic regression.",
+        ("liu2021", "densenet121", "resnet18", "seresnet50", "linear"),
     )  # fmt: skip
-    pooling: str = option("average", "Pooling of liu2021; the paper's code takes the maximum.", ("average", "maximum"))
-    width: int = option(16, "Channels of the first convolution block (seresnet50: always 64).")
+    pooling: str = option(
+        "average", "Pooling of liu2021 and linear; the paper's code takes the maximum.", ("average", "maximum")
+    )
+    width: int = option(16, "Channels of the first convolution block (seresnet50: always 64; linear: none).")
     dropout: float = option(0.2, "Share of features dropped before the linear layer.")
     epochs: int = option(60, "Passes over the training scans.")
     batch_size: int = option(8, "Scans per step.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -68,8 +69,16 @@ def seresnet50(shape: tuple[int, ...], width: int, dropout: float, pooling: str,
     return features, nn.Sequential(network.adaptive_avg_pool, nn.Flatten(), Dropout(dropout), network.last_linear)
 
 
+def linear(shape: tuple[int, ...], width: int, dropout: float, pooling: str, logits: int) -> Parts:
+    """Logistic regression on blocks of two voxels a side, all weights 0 at first; it has no channels (``width``)."""
+    layer = nn.Linear(math.prod(n // 2 for n in shape), logits)
+    nn.init.zeros_(layer.weight)
+    return POOLS[pooling][len(shape)](), nn.Sequential(nn.Flatten(), Dropout(dropout), layer)
+
+
 ARCHITECTURES: dict[str, Callable[[tuple[int, ...], int, float, str, int], Parts]] = {
     "liu2021": four_blocks, "densenet121": densenet121, "resnet18": resnet18, "seresnet50": seresnet50,
+    "linear": linear,
 }  # fmt: skip
 
 
