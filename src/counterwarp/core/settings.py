@@ -87,9 +87,7 @@ class ClassifierSettings(TrainingSettings):
         "liu2021", "Four convolution blocks (Liu et al. 2021), one of MONAI's networks, or a logistic regression.",
         ("liu2021", "densenet121", "resnet18", "seresnet50", "linear"),
     )  # fmt: skip
-    pooling: str = option(
-        "average", "Pooling of liu2021 and linear; the paper's code takes the maximum.", ("average", "maximum")
-    )
+    pooling: str = option("average", "Pooling of liu2021; the paper's code takes the maximum.", ("average", "maximum"))
     width: int = option(16, "Channels of the first convolution block (seresnet50: always 64; linear: none).")
     dropout: float = option(0.2, "Share of features dropped before the linear layer.")
     epochs: int = option(60, "Passes over the training scans.")

@@ -70,10 +70,10 @@ def seresnet50(shape: tuple[int, ...], width: int, dropout: float, pooling: str,
 
 
 def linear(shape: tuple[int, ...], width: int, dropout: float, pooling: str, logits: int) -> Parts:
-    """Logistic regression on blocks of two voxels a side, all weights 0 at first; it has no channels (``width``)."""
-    layer = nn.Linear(math.prod(n // 2 for n in shape), logits)
+    """Logistic regression on the voxels, all weights 0 at first; it has no channels and pools nothing."""
+    layer = nn.Linear(math.prod(shape), logits)
     nn.init.zeros_(layer.weight)
-    return POOLS[pooling][len(shape)](), nn.Sequential(nn.Flatten(), Dropout(dropout), layer)
+    return nn.Identity(), nn.Sequential(nn.Flatten(), Dropout(dropout), layer)
 
 
 ARCHITECTURES: dict[str, Callable[[tuple[int, ...], int, float, str, int], Parts]] = {
