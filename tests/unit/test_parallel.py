@@ -53,7 +53,7 @@ def assert_same(one, two, kind):
     first, second = (load_file(folder / f"{kind}.safetensors") for folder in (one, two))
     for name in first:
         np.testing.assert_allclose(second[name], first[name], atol=TOLERANCE, err_msg=name)
-    rows = [pd.read_csv(folder / "history.csv") for folder in (one, two)]
+    rows = [pd.concat(map(pd.read_csv, sorted(folder.rglob("history.csv")))) for folder in (one, two)]
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-3, atol=1e-5)
 
 
@@ -66,11 +66,12 @@ def under_slurm(task):
     }  # fmt: skip
 
 
-def test_two_processes_train_the_classifier_of_one(cohort, tmp_path):
-    options = ("--epochs", 10, "--patience", 8)
+@pytest.mark.parametrize(("networks", "epochs"), [(1, 10), (2, 3)])
+def test_two_processes_train_the_classifier_of_one(cohort, tmp_path, networks, epochs):
+    options = ("--epochs", epochs, "--patience", 8, "--ensemble", networks)
     finish(train("classifier", cohort, tmp_path / "one", *options))
     log = finish(train("classifier", cohort, tmp_path / "two", *options, "--devices", 2))
-    assert log.count("INFO step 1/") == 1  # the first process alone speaks
+    assert log.count("INFO step 1/") == networks  # the first process alone speaks
     assert_same(tmp_path / "one", tmp_path / "two", "classifier")
     predictions = [pd.read_csv(tmp_path / folder / "predictions.csv")["logit"] for folder in ("one", "two")]
     np.testing.assert_allclose(predictions[1], predictions[0], atol=1e-2)
