@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html import unescape
 
 import numpy as np
@@ -188,8 +189,30 @@ def test_citation_is_filled_from_the_run(with_truth):
     assert "{{" not in text
     cited = {int(number) for number in re.findall(r"\[(\d+)\]", text)}
     listed = {int(number) for number in re.findall(r"^(\d+)\. ", text, flags=re.MULTILINE)}
-    assert cited == listed - {11}  # the tiny run has no critic
+    assert cited == listed - {11, 13}  # the tiny run has neither critic nor ensemble
     assert (with_truth[1] / "CITATION.bib").read_text(encoding="utf-8").count("@") == len(listed)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            {"stage": "train_classifier", "settings": {"architecture": "linear", "ensemble": 5}},
+            "A logistic regression on the voxels of cases against controls was trained per fold (3 folds, stratified "
+            "by group, a participant in one fold only), as the mean logit of 5 networks, each",
+        ),
+        (
+            {"stage": "import_classifier", "settings": None},
+            "A classifier of cases against controls that had been trained before was used per fold",
+        ),
+    ],
+)
+def test_the_methods_say_which_classifier_it_was(with_truth, tmp_path, record, said):
+    shutil.copytree(with_truth[0].results, tmp_path / "results")
+    for path in (tmp_path / "results").glob("fold-*/classifier.json"):
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | record), encoding="utf-8")
+    write_report([tmp_path / "results"], tmp_path / "report")
+    assert said in (tmp_path / "report" / "CITATION.md").read_text(encoding="utf-8")
 
 
 def test_every_number_of_the_classifier_has_its_interval(with_truth):
