@@ -42,6 +42,8 @@ def test_the_size_of_a_difference_is_the_chance_of_a_higher_value():
     table = group_balance(cohort(age=values), metrics())
     assert row(table, "age")["size"] == pytest.approx(210 / 400)
     assert row(table, "age")["control"] == "9.5 (5.9)"
+    table = group_balance(cohort(brain_volume_ml=1490 + 10 * values), metrics())
+    assert row(table, "brain_volume_ml")["control"] == "1580 (59)"  # 1585, to three digits
 
 
 def test_a_site_of_one_group_alone_is_named():

@@ -66,7 +66,7 @@ def _compare(values: pd.Series, is_case: pd.Series) -> dict[str, Any]:
         return {}
     if pd.api.types.is_numeric_dtype(values):
         controls, cases = values[~is_case].to_numpy(float), values[is_case].to_numpy(float)
-        control, case = (f"{v.mean():.3g} ({v.std(ddof=1):.2g})" for v in (controls, cases))
+        control, case = (f"{_digits(v.mean(), 3)} ({_digits(v.std(ddof=1), 2)})" for v in (controls, cases))
         p = float(mannwhitneyu(cases, controls).pvalue)
         return {"control": control, "case": case, "measure": AUC, "size": float(auc(cases, controls)), "p": p}
     counts = pd.crosstab(values, is_case)
@@ -78,3 +78,8 @@ def _compare(values: pd.Series, is_case: pd.Series) -> dict[str, Any]:
     )
     p, size = float(chi2_contingency(counts).pvalue), float(association(counts.to_numpy(), method="cramer"))
     return {"control": control, "case": case, "measure": CRAMER, "size": size, "p": p}
+
+
+def _digits(value: float, digits: int) -> str:
+    """A number with so many significant digits, without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):.15g}"
