@@ -44,9 +44,10 @@ def of_target(table: pd.DataFrame, target: str) -> pd.DataFrame:
 
 
 def predictions_of_target(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
-    """A classifier's predictions (see ``training.classifier.predict``) as those of one case group against the controls.
+    """A classifier's predictions as those of one case group against the controls.
 
-    ``logit`` and ``probability`` are then the target's against the controls.
+    ``predictions``: see ``training.classifier.predictions_of``. ``logit`` and ``probability`` are then the target's
+    against the controls.
     """
     if "group" not in predictions:  # there is one case group
         return predictions

@@ -36,7 +36,7 @@ def fit_classifier(
     classifier : Classifier or Ensemble
         In evaluation mode.
     predictions : DataFrame
-        A row per scan, see ``predict``, with its split (train, validation, test): ``test`` is the held-out fold;
+        A row per scan, see ``predictions_of``, with its split (train, validation, test): ``test`` is the held-out fold;
         ``validation`` was not trained on either. Of an ensemble these are all the others, each with the logit of the
         one network that was not trained on it.
     """
@@ -53,8 +53,9 @@ def fit_classifier(
     split = pd.Series("train", index=everyone)
     split.iloc[store.positions(fold, held_out=True)] = "test"
     for network, (_, validation) in zip(trained, splits, strict=True):
-        logits[validation] = _logits(store, network, validation, device)
         split.iloc[validation] = "validation"
+        if network is not classifier:
+            logits[validation] = _logits(store, network, validation, device)
     return classifier, predictions_of(store, logits, fold, split)
 
 
