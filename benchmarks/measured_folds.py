@@ -6,9 +6,10 @@
 COHORT: see classifiers.py; RESULTS: of the run, for the scans' affines; LABELS: see segmentations.py. Outside each fold
 (all of them, or those named) one classifier is trained, and every --simulator against it, from the defaults with the
 values given ('': as they are). Printed for the held-out people, medians over the seeds: area under the ROC curve; how
-many reach the margin, controls under inject and cases under remove, and how far velocities were lengthened for it; rank
-correlation and common signs of our change in their own regions with the measured difference of everybody; the same of
-the lateral ventricles, percent, and the lower of their places among all regions; seconds of a simulator.
+many reach the margin, controls under inject and cases under remove, and how far velocities were lengthened for it; the
+share of voxels that fold; rank correlation and common signs of our change in their own regions with the measured
+difference of everybody; the same of the lateral ventricles, percent, and the lower of their places among all regions;
+seconds of a simulator.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ class People:
     results: Results
     segmentations: Segmentations
 
+    @property
+    def folds(self) -> list[int]:
+        return sorted(self.store.index["fold"].unique().tolist())
+
     def explained(self, held: Sequence[Held]) -> dict[str, float]:
         """What the labels of the whole cohort say of held-out people's warps."""
         is_case = self.store.index.drop_duplicates("participant_id").set_index("participant_id")["is_case"]
@@ -62,6 +67,7 @@ class People:
                 for direction, sign in (("inject", 1), ("remove", -1))
             },
             "velocity_scale": float(np.mean([one.result.scale for one in held])),
+            "folding_fraction": float(np.mean([one.result.folding_fraction for one in held])),
             **agreement(table["ours"], table["measured"]),
             **{f"{name[-1]}_{column}": row[column] for name, row in ventricles.iterrows() for column in percent},
             "place": float(percent["ours"].rank(ascending=False)[ventricles.index].max()),
@@ -71,6 +77,13 @@ class People:
         scan = self.store.index.loc[held.position]
         affine = self.results.one(layout.affine(scan["scan_id"]))
         return OwnMap(scan["participant_id"], affine, held.sign, held.result.log_jacobian.numpy())
+
+
+def read_people(cohort: Path, results: Path, labels: Path) -> People:
+    """Everybody of a packed cohort."""
+    store = CohortStore(cohort)
+    segmentations = read_segmentations(labels, store.index["participant_id"].unique().tolist())
+    return People(store, Results([results]), segmentations)
 
 
 @dataclass(frozen=True)
@@ -117,13 +130,10 @@ def main() -> None:
         },
         options.largest_scale,
     )
-    store = CohortStore(options.cohort)
-    segmentations = read_segmentations(options.labels, store.index["participant_id"].unique().tolist())
-    people = People(store, Results([options.results]), segmentations)
+    people = read_people(options.cohort, options.results, options.labels)
     rows: list[dict[str, Any]] = []
     for seed in range(options.first, options.first + options.seeds):
-        folds = options.folds or sorted(store.index["fold"].unique().tolist())
-        for words, (held, seconds) in networks.explain(options.cohort, folds, seed).items():
+        for words, (held, seconds) in networks.explain(options.cohort, options.folds or people.folds, seed).items():
             rows.append({"simulator": words, "seed": seed, **people.explained(held), "seconds": seconds})
             print(rows[-1], file=sys.stderr, flush=True)
     medians = pd.DataFrame(rows).groupby("simulator", sort=False).median().drop(columns="seed").reset_index()

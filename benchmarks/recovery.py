@@ -116,7 +116,11 @@ def measure(
     means = {name: np.nanmean(values, axis=0) for name, values in maps.items()}
     return {
         "auc": float(roc_auc_score([row["is_case"] for row in rows], [row["logit"] for row in rows])),
-        **{key: float(np.mean([row[key] for row in rows])) for key in ("margin_reached", "folding_fraction")},
+        **{
+            f"margin_{direction}": float(np.mean([row["margin_reached"] for row in rows if row["is_case"] == case]))
+            for case, direction in enumerate(("inject", "remove"))
+        },
+        "folding_fraction": float(np.mean([row["folding_fraction"] for row in rows])),
         **{key: people[key] for key in ("logit_return", "cycle_error", "cycle_mm")},
         "regions": {
             region: {name: float(100 * np.expm1(means[name][mask].mean())) for name in (OURS, TRUTH)}

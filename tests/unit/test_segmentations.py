@@ -1,17 +1,23 @@
 """Our maps read in participants' own segmentations, as ``benchmarks/measured_regions.py`` does."""
 
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from counterwarp.core.geometry import Grid, apply_affine, write_itk_affine
+from measured_folds import People
+from recovery import Held
 from segmentations import OwnMap, Segmentations, key, read_segmentations
 
-NAMES = {1: "Caudate_L", 2: "Caudate_R", 3: "White_L", 4: "White_R"}
+NAMES = {1: "LateralVentricle_L", 2: "LateralVentricle_R", 3: "White_L", 4: "White_R"}
 # Axes of the scan: posterior, superior, right; voxels of 2 x 2 x 2.5 mm, oblique
 OBLIQUE = np.array([[0.3, 0.0, 2.5, -40.0], [-1.98, 0.0, 0.4, 45.0], [0.0, 2.0, 0.0, -38.0], [0, 0, 0, 1.0]])
 SHAPE = (44, 38, 32)
+GRID = Grid((16, 16, 16), np.array([[4.0, 0, 0, -30.0], [0, 4.0, 0, -30.0], [0, 0, 4.0, -30.0], [0, 0, 0, 1.0]]))
 TO_SCAN = np.array([[1.1, 0.05, 0.0, 3.0], [-0.04, 0.9, 0.0, -2.0], [0.0, 0.1, 1.05, 4.0], [0, 0, 0, 1.0]])
 
 
@@ -43,15 +49,45 @@ def test_a_segmentation_without_a_hemisphere_is_left_out(folder):
     assert (difference[[3, 4]] < 0).all()
 
 
+def grown(left: float, right: float, elsewhere: float) -> np.ndarray:
+    """log-Jacobian on the grid: of either cube, and of the rest."""
+    near = [np.abs(GRID.points() - [x, 0, 0]).max(axis=-1) < 11 for x in (-13.0, 13.0)]
+    return np.select(near, [left, right], elsewhere)
+
+
 def test_a_map_is_read_in_the_persons_own_regions(folder):
     """What grows lies at the cubes in MNI152; the scans are oblique and sheared to them."""
-    grid = Grid((16, 16, 16), np.diag([4.0, 4.0, 4.0, 1.0]) + np.array([[0, 0, 0, -30.0]] * 3 + [[0, 0, 0, 0]]))
-    left, right = (np.abs(grid.points() - [x, 0, 0]).max(axis=-1) < 11 for x in (-13.0, 13.0))
-    log_jacobian = 0.4 * right - 0.3 * left
-    maps = [OwnMap(person, folder / "affine.mat", -1.0, log_jacobian) for person in "abc"]
-    change = read_segmentations(folder, ["a", "b", "c"]).mean_change(maps, grid)
+    maps = [OwnMap(person, folder / "affine.mat", -1.0, grown(-0.3, 0.4, 0)) for person in "abc"]
+    change = read_segmentations(folder, ["a", "b", "c"]).mean_change(maps, GRID)
     assert change[1] == pytest.approx(0.3, abs=0.02)
     assert change[2] == pytest.approx(-0.4, abs=0.02)
+
+
+def test_held_out_people_are_held_against_what_was_measured(folder):
+    """A control under inject and a case under remove say the same; c's segmentation has failed."""
+    index = pd.DataFrame({"participant_id": [*"abc"], "scan_id": [*"abc"], "is_case": [0, 1, 1]})
+    people = People(
+        SimpleNamespace(index=index, grid=GRID),
+        SimpleNamespace(one=lambda name: folder / "affine.mat"),
+        read_segmentations(folder, ["a", "b", "c"]),
+    )
+    held = [
+        Held(position, case, sign, torch.zeros(1), SimpleNamespace(
+            log_jacobian=torch.from_numpy(sign * grown(0.3, 0.4, -0.2)), logit=logit, margin_reached=reached,
+            scale=scale, folding_fraction=0.0,
+        ))
+        for position, case, sign, logit, reached, scale in (
+            (0, 0, 1, -1.0, True, 1.0), (1, 1, -1, 1.0, False, 3.0), (2, 1, -1, -2.0, True, 2.0)
+        )
+    ]  # fmt: skip
+    found = people.explained(held)
+    assert {name: found[name] for name in ("auc", "margin_inject", "margin_remove", "velocity_scale")} == {
+        "auc": 0.5, "margin_inject": 1.0, "margin_remove": 0.5, "velocity_scale": 2.0
+    }  # fmt: skip
+    assert found["same_sign"] == 1
+    assert found["place"] == 2
+    assert np.log1p(np.array([found["L_ours"], found["R_ours"]]) / 100) == pytest.approx([0.3, 0.4], abs=0.02)
+    assert np.log1p(found["L_measured"] / 100) == pytest.approx(3 * np.log(8 / 5), abs=0.15)
 
 
 def test_names_of_two_atlases_meet():
