@@ -47,8 +47,8 @@ from counterwarp.explain.inference import infer
 from counterwarp.networks.classifier import Classifier, save_classifier
 from counterwarp.stages.train_classifier import train_classifier
 from counterwarp.stages.train_simulator import train_simulator
+from experiments import PIXELS, STILL
 from recovery import Held, group_map, held_out
-from science import PIXELS, STILL
 
 FOUND, NOTHING = 0.4, 0.4  # correlations: at least, at most
 SMALL = 0.25  # of the planted size

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments import MORPHOMETRY
+from goals import ABSENT, NAMES, REAL
 from recovery import GUESS, OURS
-from science import MORPHOMETRY
 
 pytestmark = pytest.mark.science
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "science.py"
@@ -17,13 +18,25 @@ SALIENCY = ("gradient", "smoothgrad", "integratedGradients", "guidedGradcam", "o
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """What the command writes, by experiment, after its tables were looked at."""
+def record(tmp_path_factory):
+    """What the command writes, after its tables were looked at."""
     folder = tmp_path_factory.mktemp("science")
     command = [sys.executable, str(SCRIPT), "all", "--short", "--seeds", "1", "--output", str(folder)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert printed.strip() == (folder / "science.md").read_text(encoding="utf-8").strip()
-    return json.loads((folder / "science.json").read_text(encoding="utf-8"))["results"]
+    return json.loads((folder / "science.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def results(record):
+    """By experiment."""
+    return record["results"]
+
+
+def test_every_goal_stands_beside_what_was_found(record):
+    measured = {row["data"]: row["found"] != ABSENT for row in record["goals"]}
+    assert measured == {name: experiment != REAL for experiment, name in NAMES.items()} | {"all": True}
+    assert {row["reached"] for row in record["goals"] if row["goal"] and measured[row["data"]]} <= {"yes", "NO"}
 
 
 def test_every_data_set_has_every_method(results):
