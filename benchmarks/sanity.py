@@ -3,7 +3,7 @@
     python benchmarks/sanity.py gaussians|brains|all [--seeds 3] [--critic W] [--output DIR]
 
 gaussians  200 images of 32 x 32 (cohort.synthetic.four_gaussians)
-brains     60 brains at 6 mm with a planted atrophy
+brains     120 brains at 6 mm with a planted atrophy, half of them held out: enough for significance to mean something
 
 planted         the map of held-out scans correlates with what was planted
 null            no difference between the groups, and
@@ -73,7 +73,7 @@ def gaussians(folder: Path, seed: int, effect: float, moved: bool) -> Path:
 
 def brains(folder: Path, seed: int, effect: float, moved: bool) -> Path:
     planted = plant_effect(replace(ELSEWHERE if moved else SimulationSettings(), effect=effect))
-    return synthetic.atrophied_brains(folder, 60, seed, planted, templates.network_grid(6.0))
+    return synthetic.atrophied_brains(folder, 120, seed, planted, templates.network_grid(6.0), folds=2)
 
 
 DATA = {

@@ -54,8 +54,9 @@ class Disease:
 
 
 def write_cohort(
-    folder: Path, scans: np.ndarray, truths: np.ndarray, is_case: np.ndarray, mask: np.ndarray, grid: Grid
-) -> Path:
+    folder: Path, scans: np.ndarray, truths: np.ndarray, is_case: np.ndarray, mask: np.ndarray, grid: Grid,
+    folds: int = FOLDS,
+) -> Path:  # fmt: skip
     """Write a packed cohort whose folds alternate, with its truths."""
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "images.npy", scans.astype(np.float16))
@@ -64,7 +65,7 @@ def write_cohort(
     names = [f"sub-{number:04d}" for number in range(len(scans))]
     pd.DataFrame({
         "scan_id": names, "participant_id": names, "session_id": "", "group": np.where(is_case, "case", "control"),
-        "is_case": is_case, "fold": np.arange(len(scans)) // 2 % FOLDS, "chunk": 0,
+        "is_case": is_case, "fold": np.arange(len(scans)) // 2 % folds, "chunk": 0,
     }).to_csv(folder / "index.csv", index=False)  # fmt: skip
     (folder / "cohort.json").write_text("{}", encoding="utf-8")
     return folder
@@ -150,7 +151,9 @@ def _square_sides(scans: int, random: np.random.Generator) -> tuple[np.ndarray, 
     return drawn[drawn < SQUARE_SMALL][:scans], drawn[drawn >= SQUARE_SMALL][:scans]
 
 
-def atrophied_brains(folder: Path, scans: int, seed: int, effect: PlantedEffect, grid: Grid) -> Path:
+def atrophied_brains(
+    folder: Path, scans: int, seed: int, effect: PlantedEffect, grid: Grid, folds: int = FOLDS
+) -> Path:
     """The MNI152 brain with random anatomy and a planted change, on a network grid; the truth is a log-Jacobian."""
     random, fine = np.random.default_rng(seed), effect.grid
     brain, mask = (
@@ -167,7 +170,7 @@ def atrophied_brains(folder: Path, scans: int, seed: int, effect: PlantedEffect,
         truth = true_log_jacobian(effect, own, -1.0 if case else 1.0)
         truths.append(_on_grid(nib.Nifti1Image(truth, fine.affine), grid))
     inside = _on_grid(nib.Nifti1Image(mask[0, 0].numpy(), fine.affine), grid) > 0.5
-    return write_cohort(folder, np.stack(scans_), np.stack(truths), disease.is_case, inside, grid)
+    return write_cohort(folder, np.stack(scans_), np.stack(truths), disease.is_case, inside, grid, folds)
 
 
 def _diseased(base: Tensor, effect: PlantedEffect, dose: float, own: Tensor) -> Tensor:
