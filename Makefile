@@ -22,8 +22,8 @@ test-hpc: setup ## the pipeline on a private Slurm with fake GPUs: bare, with po
 	@tests/hpc/install.sh
 	@pytest -m hpc
 
-science: setup  ## how well planted changes are found, beside saliency: science/science.md (hours; SHORT=1: minutes)
-	@python benchmarks/science.py all $(if $(SHORT),--short --seeds 1)
+science: setup  ## the method against planted truth: science/science.md (SHORT=1: minutes; REAL="COHORT RESULTS LABELS": real heads too)
+	@python benchmarks/science.py all $(if $(SHORT),--short --seeds 1) $(if $(REAL),--real $(REAL))
 
 lint: setup     ## style, types, Nextflow syntax
 	@ruff check . && ruff format --check . && mypy && nextflow lint main.nf nextflow.config modules

@@ -110,7 +110,7 @@ def planted(short: bool) -> dict[str, Planted]:
             replace(
                 STILL, steps=400 if short else 800, batch_size=8, smoothness=0.5, magnitude=0.001, critic=0.0, cycle=0.0
             ),
-            replace(SALIENCY, window=12.0, stride=6.0),
+            replace(SALIENCY, window=12.0, stride=6.0) if short else replace(SALIENCY, window=16.0, stride=16.0),
             difference=True,
         ),
         "atrophy": Planted(

@@ -24,6 +24,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -161,6 +162,7 @@ def main() -> None:
     each: dict[str, dict[int, Any]] = {name: {} for name in experiments(options)}
     for name, seed, found in run_all(options):
         each[name][seed] = found
+        print(f"{name}, seed {seed}: {found['seconds']:.0f} s", file=sys.stderr, flush=True)
         text = write(each, options, time.monotonic() - begin)  # what there is, should the rest be broken off
     print(text)
 
