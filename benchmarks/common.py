@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -78,6 +81,20 @@ def measure_apart(*arguments: object, threads: int) -> dict[str, Any]:
     command = [sys.executable, sys.argv[0], *map(str, arguments)]
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
     return json.loads(output.splitlines()[-1])
+
+
+def side_by_side(
+    function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[Any, Any]]:
+    """Every task (arguments) and what the function returns, as it is done, in processes of one CPU each."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"} | ALLOCATOR)  # inherited
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(function, *task): task for task in tasks}
+        try:
+            for done in as_completed(running):
+                yield running[done], done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def changed(settings: Any, option: str, words: list[str]) -> Any:

@@ -1,6 +1,7 @@
 """Checks that a map of the disease passes and a map of anything else fails; the exit code says whether all hold.
 
-    python benchmarks/sanity.py gaussians|brains|all [--seeds 3] [--critic W] [--output DIR]
+    python benchmarks/sanity.py gaussians|brains|all [--seeds 3] [--first 1] [--critic W] [--jobs CPUS]
+        [--output DIR]
 
 gaussians  200 images of 32 x 32 (cohort.synthetic.four_gaussians)
 brains     120 brains at 6 mm with a planted atrophy, half of them held out: enough for significance to mean something
@@ -15,16 +16,17 @@ random weights  a classifier that was never trained, explained without the criti
 moved           an effect elsewhere: the map correlates with what was planted there, more than with the first place
 half            half of the effect: between 0.25 and 0.75 of the volume change in the planted core
 
-Every check trains networks of its own on a cohort of its own. Printed and written to DIR/sanity.json: per check the
-correlation with the planted log-Jacobian and the share of its size, group maps, means over the seeds that have one
-(others are refused: their classifier separates nothing): what chance differences between lots do to one cohort points
-along the planted change or against it.
+Every check trains networks of its own on a cohort of its own; seeds are run side by side. Printed and written to
+DIR/sanity.json: per check the correlation with the planted log-Jacobian and the share of its size, group maps, means
+over the seeds that have one (others are refused: their classifier separates nothing): what chance differences between
+lots do to one cohort points along the planted change or against it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -36,6 +38,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
+from common import side_by_side
 from counterwarp.cohort import synthetic
 from counterwarp.cohort.planted import plant_effect
 from counterwarp.cohort.store import CohortStore
@@ -192,8 +195,10 @@ def judge(r: dict[str, dict[str, float]]) -> dict[str, bool]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=[*DATA, "all"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--critic", type=float, help="weight of the simulator's critic, instead of the default")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many are run side by side")
     parser.add_argument("--output", type=Path, default=Path("science"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -202,10 +207,10 @@ def main() -> None:
         data = DATA[name]
         if options.critic is not None:
             data = replace(data, simulator=replace(data.simulator, critic=options.critic))
-        found: list[dict[str, dict[str, float]]] = []
-        for seed in range(1, options.seeds + 1):
-            found.append(check(data, seed))
-            means = {row: pd.DataFrame([f[row] for f in found]).mean().to_dict() for row in found[0]}
+        found: dict[int, dict[str, dict[str, float]]] = {}
+        tasks = [(data, seed) for seed in range(options.first, options.first + options.seeds)]
+        for (_, seed), found[seed] in side_by_side(check, tasks, options.jobs):
+            means = {row: pd.DataFrame([f[row] for f in found.values()]).mean().to_dict() for row in found[seed]}
             verdicts = judge(means)
             record[name] = {"means": means, "seeds": found, "holds": verdicts}
             options_used = {"seeds": len(found), "critic": options.critic}  # what there is, should a seed be broken off
@@ -214,7 +219,7 @@ def main() -> None:
         for row, values in means.items():
             verdict = {True: "yes", False: "NO", None: ""}[verdicts.get(row)]
             refused = f" (refused: {values['refused']:.0%})" if values["refused"] else ""
-            shown = f"{values['ncc']:.2f} | {values['share']:.2f} | {values['significant']:.0%}"
+            shown = f"{values['ncc']:.2f} | {values['share']:.2f} | {values['significant']:.1%}"
             print(f"| {row}{refused} | {shown} | {verdict} |")
         holds = holds and all(verdicts.values())
     sys.exit(0 if holds else 1)

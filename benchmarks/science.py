@@ -22,12 +22,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,12 +33,10 @@ from typing import Any
 import numpy as np
 
 import goals
-from common import ALLOCATOR, changed
+from common import changed, side_by_side
 from counterwarp.explain.evaluation import finite
 from experiments import Measured, Planted, planted, real_heads
 from recovery import OURS, TRUTH
-
-ONE_CPU = {"OMP_NUM_THREADS": "1", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"} | ALLOCATOR
 
 
 def experiments(options: argparse.Namespace) -> dict[str, Planted | Measured]:
@@ -62,20 +58,6 @@ def run(options: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """One seed of an experiment, with its seconds."""
     begin = time.monotonic()
     return experiments(options)[name].run(seed) | {"seconds": time.monotonic() - begin}
-
-
-def run_all(options: argparse.Namespace) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Every seed of every experiment as it is done: name, seed, measures. The longest are begun first."""
-    seeds = range(options.first, options.first + options.seeds)
-    tasks = [(name, seed) for name in reversed(experiments(options)) for seed in seeds]
-    os.environ.update(ONE_CPU)  # of the processes that are started now
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(run, options, *task): task for task in tasks}
-        try:
-            for done in as_completed(running):
-                yield *running[done], done.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def median(found: list[Any]) -> Any:
@@ -160,7 +142,9 @@ def main() -> None:
     options = parser.parse_args()
     begin = time.monotonic()
     each: dict[str, dict[int, Any]] = {name: {} for name in experiments(options)}
-    for name, seed, found in run_all(options):
+    seeds = range(options.first, options.first + options.seeds)
+    tasks = [(options, name, seed) for name in reversed(each) for seed in seeds]  # the longest are begun first
+    for (_, name, seed), found in side_by_side(run, tasks, options.jobs):
         each[name][seed] = found
         print(f"{name}, seed {seed}: {found['seconds']:.0f} s", file=sys.stderr, flush=True)
         text = write(each, options, time.monotonic() - begin)  # what there is, should the rest be broken off
