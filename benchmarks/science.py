@@ -38,6 +38,8 @@ from counterwarp.explain.evaluation import finite
 from experiments import Measured, Planted, planted, real_heads
 from recovery import OURS, TRUTH
 
+TITLES = {"auc": "area under the ROC curve", "spearman": "rank correlation with the measured difference"}
+
 
 def experiments(options: argparse.Namespace) -> dict[str, Planted | Measured]:
     """What was asked for by name, from the quickest to the longest."""
@@ -74,7 +76,7 @@ def markdown(results: dict[str, dict[str, Any]], found: list[dict[str, str]], sh
     for name, result in results.items():
         lines += [f"## {name}, medians of {result['seeds']} seeds", "", *_methods(result), *_regions(result)]
         numbers = ", ".join(
-            f"{key.replace('_', ' ')} {v:.3g}"
+            f"{TITLES.get(key, key.replace('_', ' '))} {v:.4g}"
             for key, v in result.items()
             if key not in ("methods", "regions", "seeds")
         )
