@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -92,7 +93,7 @@ def _methods(result: dict[str, Any]) -> Iterator[str]:
     yield _row(["method", *(column.replace("_", " ") for column in columns)])
     yield "|---" * (1 + len(columns)) + "|"
     for method, values in sorted(result["methods"].items(), key=lambda item: -item[1]["group signed_ncc"]):
-        yield _row([f"**{method}**" if method == OURS else method, *(f"{values[column]:.2f}" for column in columns)])
+        yield _row([f"**{method}**" if method == OURS else method, *(_number(values[column]) for column in columns)])
     yield ""
 
 
@@ -104,6 +105,10 @@ def _regions(result: dict[str, Any]) -> Iterator[str]:
     for region, change in result["regions"].items():
         yield _row([region.replace("_", " "), f"{change[OURS]:+.0f} %", f"{change[TRUTH]:+.0f} %"])
     yield ""
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def _row(cells: Any) -> str:
