@@ -35,6 +35,7 @@ import numpy as np
 
 import goals
 from common import changed, side_by_side
+from counterwarp import __version__
 from counterwarp.explain.evaluation import finite
 from experiments import Measured, Planted, planted, real_heads
 from recovery import OURS, TRUTH
@@ -122,8 +123,10 @@ def write(each: dict[str, dict[int, Any]], options: argparse.Namespace, seconds:
     folder, text = options.output, markdown(results, found, options.short)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "science.md").write_text(text, encoding="utf-8")
-    record = {key: getattr(options, key) for key in ("short", "first", "simulator", "jobs")} | {
-        "seconds": seconds, "goals": found, "results": results, "each": each,
+    used = ("short", "first", "simulator", "methods", "jobs")
+    record = {"version": __version__} | {key: getattr(options, key) for key in used} | {
+        "real": [str(path) for path in options.real or ()], "seconds": seconds,
+        "goals": found, "results": results, "each": each,
     }  # fmt: skip
     (folder / "science.json").write_text(json.dumps(finite(record), indent=2) + "\n", encoding="utf-8")
     return text

@@ -41,6 +41,22 @@ def test_the_best_baseline_is_one_of_saliency_and_not_judged():
     assert found("signed NCC of the best saliency baseline") == ("0.48", "")
 
 
+def test_without_baselines_none_is_beaten():
+    alone = {"four-gaussians": RESULTS["atrophy"] | {"methods": {OURS: {"participant signed_ncc": 0.9}}}}
+    goal = next(goal for goal in goals.GOALS if "minus the best saliency" in goal.measure)
+    assert goal.row(alone)["found"] == goals.ABSENT
+    assert goal.row(alone)["reached"] == ""
+
+
+def test_ventricles_are_held_against_the_measured_change_by_their_logs():
+    goal = next(goal for goal in goals.GOALS if goal.experiment == REAL and "ventricles" in goal.measure)
+    left, right = {"L_ours": 21.0, "L_measured": 46.41}, {"R_ours": 33.1, "R_measured": 10.0}  # half; three times
+    row = goal.row({REAL: left | right})
+    assert (row["found"], row["reached"]) == ("0.50 / 3.00", "NO")
+    shrunk = goal.row({REAL: left | {"R_ours": -10.0, "R_measured": 10.0}})
+    assert shrunk["reached"] == "NO"
+
+
 def test_what_was_not_run_is_said():
     rows = [row for row in goals.rows(RESULTS) if row["data"] == goals.NAMES[REAL]]
     assert len(rows) == 5
@@ -58,3 +74,4 @@ def test_a_number_beyond_either_end_is_missed():
     goal = Goal("atrophy", "size", lambda result: [result["size"]], ((0.9, 1.1),))
     verdicts = [goal.row({"atrophy": {"size": size}})["reached"] for size in (0.89, 0.9, 1.1, 1.11)]
     assert verdicts == ["NO", "yes", "yes", "NO"]
+    assert goal.row({"atrophy": {"size": float("nan")}})["reached"] == "NO"  # a map without any correlation
